@@ -1,0 +1,66 @@
+/* jem.h: joint energy models. Includes the whole public API.
+
+   A classifier's logits f(x) are also an energy model (Grathwohl et al. 2019,
+   arXiv 1912.03263): E(x) = -logsumexp f(x). One network classifies, knows how
+   likely an input is, and draws samples.
+
+     #include <jem.h>
+     #include <stdio.h>
+
+     int main(int argc, char **argv)
+     {
+         jem_context *context = NULL;
+         jem_model *model = NULL;
+         float x[28 * 28], logits[10], energy;
+         static uint8_t pixels[28 * 28];   // your image
+
+         if (argc != 2 || jem_context_create(&context, NULL) ||
+             jem_model_load(&model, context, argv[1]) ||
+             jem_model_prepare(model, pixels, 28, 28, 28, JEM_PIXEL_GREY8, 0, x) ||
+             jem_model_logits(model, x, 1, logits, 10) ||
+             jem_model_energy(model, x, NULL, 1, &energy)) {
+             char text[256];
+             jem_last_error(text, sizeof text);
+             fprintf(stderr, "%s\n", text);
+             return 1;
+         }
+         printf("log p(x) = %g + constant\n", -energy);
+         jem_model_destroy(model);
+         jem_context_destroy(context);
+         return 0;
+     }
+
+   Conventions. Outputs come first. Every call that can fail returns a
+   jem_status (0 = JEM_OK); the reason is in jem_last_error(), per thread. On
+   failure handles are NULL, arrays unspecified but never written past their
+   capacity. Nothing here aborts, exits or prints. _destroy takes NULL. Children
+   hold references to what they are made of, so handles may be destroyed in any
+   order, from any thread, but not from inside a callback.
+
+   Threads.
+
+     handle                       one at a time      shared by threads
+     jem_context, jem_dataset                        yes
+     jem_model                    calls that write   calls that read
+     jem_pass, jem_loader         yes
+     jem_sampler, jem_trainer     yes                _cancel
+     jem_optimizer, jem_config    yes
+     jem_array                                       yes */
+#ifndef JEM_H
+#define JEM_H
+
+#include <jem/array.h>
+#include <jem/config.h>
+#include <jem/context.h>
+#include <jem/dataset.h>
+#include <jem/eval.h>
+#include <jem/loader.h>
+#include <jem/loss.h>
+#include <jem/model.h>
+#include <jem/optimizer.h>
+#include <jem/pass.h>
+#include <jem/sampler.h>
+#include <jem/status.h>
+#include <jem/trainer.h>
+
+#endif

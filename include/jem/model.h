@@ -1,0 +1,155 @@
+/* jem/model.h: a classifier that is an energy model.
+
+   E(x) = -logsumexp_y f(x)[y],  E(x,y) = -f(x)[y],  log p(x) = -E(x) - log Z
+   (Grathwohl et al. 2019, arXiv 1912.03263, equations 5 and 6).
+
+   Images are contiguous float32 NCHW in [-1,1]; see jem_model_prepare.
+   Reading calls (everything up to "Parameters") may come from many threads at
+   once on one model; memory stays bounded because they share a pool of passes.
+   Calls that change the model (parameter_set, map/unmap, metadata_set,
+   optimizer and trainer steps) need it alone. */
+#ifndef JEM_MODEL_H
+#define JEM_MODEL_H
+
+#include <jem/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct jem_model jem_model;
+
+/* Makes a model with PyTorch's default initial weights,
+   U(-1/sqrt(fan_in), 1/sqrt(fan_in)), drawn from model.seed. Keys: model.*.
+   Errors: ARGUMENT, CONFIG, SHAPE (an input too small for the strides), MEMORY. */
+JEM_API jem_status jem_model_create(jem_model **model, jem_context *context,
+                                    const jem_config *config);
+
+/* Loads a safetensors file (or size bytes of one). Architecture and
+   preprocessing come from its string metadata; a missing entry has the default
+   of the key model.<entry>, except that widths and classes are read off the
+   tensors. F32, F16 and BF16 tensors are accepted; tensors that the network
+   does not use are kept and saved again. Errors: ARGUMENT, IO, FORMAT (a
+   missing or misshapen tensor is named with what was expected), MEMORY. */
+JEM_API jem_status jem_model_load(jem_model **model, jem_context *context, const char *path);
+JEM_API jem_status jem_model_load_memory(jem_model **model, jem_context *context, const void *bytes,
+                                         int64_t size);
+
+/* Writes the model as safetensors, float32, atomically: the old file stays
+   whole until the new one is complete. Errors: ARGUMENT, IO, MEMORY. */
+JEM_API jem_status jem_model_save(const jem_model *model, const char *path);
+/* The same into memory. With bytes NULL only *size is set. Errors: ARGUMENT,
+   SHAPE (capacity too small: *size says what is needed), MEMORY. */
+JEM_API jem_status jem_model_save_memory(const jem_model *model, void *bytes, int64_t capacity,
+                                         int64_t *size);
+
+/* An independent copy: weights, statistics, metadata, settings. */
+JEM_API jem_status jem_model_clone(jem_model **copy, const jem_model *model);
+
+/* Lets go of it; NULL is fine; passes, samplers and trainers that use the
+   model keep it alive. Any thread, never from inside a callback. */
+JEM_API void jem_model_destroy(jem_model *model);
+
+/* Input shape (channels, height, width), number of classes, width of the
+   penultimate layer. Any output may be NULL. */
+JEM_API jem_status jem_model_info(const jem_model *model, int64_t *channels, int64_t *height,
+                                  int64_t *width, int64_t *classes, int64_t *features);
+/* The range of input values that prepare produces and calls accept: -1 and 1.
+   Inputs may leave it by a margin (Langevin chains do); data that looks like
+   0..255 is refused unless model.check_input is 0. */
+JEM_API jem_status jem_model_input_range(const jem_model *model, float *low, float *high);
+
+/* The name of class k, copied with the contract of jem_last_error; the number
+   itself where the file names none. Returns the length, or -1 if k is not a
+   class. Set with the metadata entry "class_names", comma-separated. */
+JEM_API int64_t jem_model_class_name(const jem_model *model, int64_t k, char *buffer,
+                                     int64_t capacity);
+
+/* String metadata, saved in the file. _get copies with the contract of
+   jem_last_error and returns -1 if there is no such entry. Entries that
+   describe the architecture can be read but not set (STATE). */
+JEM_API int64_t jem_model_metadata_get(const jem_model *model, const char *key, char *buffer,
+                                       int64_t capacity);
+JEM_API jem_status jem_model_metadata_set(jem_model *model, const char *key, const char *value);
+/* Number of entries, and the key of entry index (valid until the next set). */
+JEM_API int64_t jem_model_metadata_count(const jem_model *model);
+JEM_API const char *jem_model_metadata_key(const jem_model *model, int64_t index);
+
+/* ---- Scoring: evaluation mode, any n >= 0 -------------------------------
+
+   x [n,C,H,W]; y [n] class numbers or NULL. Outputs are the caller's, capacity
+   in elements. Errors: ARGUMENT (NULL; a label outside 0..classes-1; a
+   non-finite or far out-of-range input, named by image and index), SHAPE
+   (capacity), MEMORY, BACKEND. */
+
+/* logits [n,classes] */
+JEM_API jem_status jem_model_logits(jem_model *model, const float *x, int64_t n, float *logits,
+                                    int64_t capacity);
+/* features [n,features]: the average-pooled penultimate activations. */
+JEM_API jem_status jem_model_features(jem_model *model, const float *x, int64_t n, float *features,
+                                      int64_t capacity);
+/* energy [n]: E(x) when y is NULL, else E(x,y). log p(x) up to a constant is -E(x). */
+JEM_API jem_status jem_model_energy(jem_model *model, const float *x, const int32_t *y, int64_t n,
+                                    float *energy);
+/* gradient [n,C,H,W]: dE/dx per image; energy [n] or NULL. */
+JEM_API jem_status jem_model_energy_gradient(jem_model *model, const float *x, const int32_t *y,
+                                             int64_t n, float *energy, float *gradient);
+
+/* ---- Application pixels -> model input ---------------------------------- */
+
+typedef int32_t jem_pixel_format;
+enum {
+    JEM_PIXEL_GREY8 = 1, /* 1 byte a pixel */
+    JEM_PIXEL_RGB8 = 2,  /* 3 bytes: R G B */
+    JEM_PIXEL_BGR8 = 3,  /* 3 bytes: B G R */
+    JEM_PIXEL_RGBA8 = 4  /* 4 bytes, alpha over black */
+};
+
+/* Converts one image to x [C,H,W], scaled to [-1,1] (v/127.5 - 1). width and
+   height in pixels, stride in bytes from row to row (0: tightly packed). Grey
+   is repeated over channels; colour becomes luma (ITU-R BT.601) for a
+   one-channel model. An image of another size is refused (SHAPE) unless resize
+   is non-zero: then it is scaled with area averaging / bilinear interpolation. */
+JEM_API jem_status jem_model_prepare(const jem_model *model, const uint8_t *pixels, int64_t width,
+                                     int64_t height, int64_t stride, jem_pixel_format format,
+                                     int32_t resize, float *x);
+
+/* ---- Parameters ----------------------------------------------------------
+
+   Enumerated in network order under the original state_dict names
+   ("f.conv1.weight"), shapes OIHW. */
+
+typedef int32_t jem_parameter_kind;
+enum {
+    JEM_PARAMETER_TRAINABLE = 1,
+    JEM_PARAMETER_STATISTIC = 2 /* running mean and variance: no gradient */
+};
+
+JEM_API int64_t jem_model_parameter_count(const jem_model *model);
+/* name is valid as long as the model; shape has room for 4 dimensions.
+   Outputs may be NULL. */
+JEM_API jem_status jem_model_parameter_info(const jem_model *model, int64_t index,
+                                            const char **name, int64_t *dimensions, int64_t *shape,
+                                            int64_t *elements, jem_parameter_kind *kind);
+/* The index of a name, or -1. */
+JEM_API int64_t jem_model_parameter_find(const jem_model *model, const char *name);
+/* Copy float32 values out and in; elements must be the parameter's own (SHAPE). */
+JEM_API jem_status jem_model_parameter_get(const jem_model *model, int64_t index, float *values,
+                                           int64_t elements);
+JEM_API jem_status jem_model_parameter_set(jem_model *model, int64_t index, const float *values,
+                                           int64_t elements);
+/* A pointer to the float32 master, for reading and writing, until unmap,
+   which refreshes everything derived from it. */
+JEM_API jem_status jem_model_parameter_map(jem_model *model, int64_t index, float **values);
+JEM_API jem_status jem_model_parameter_unmap(jem_model *model, int64_t index);
+
+/* Gradients that jem_pass_backward accumulates (STATE for a statistic). */
+JEM_API jem_status jem_model_gradient_get(const jem_model *model, int64_t index, float *values,
+                                          int64_t elements);
+JEM_API jem_status jem_model_gradient_map(jem_model *model, int64_t index, float **values);
+JEM_API jem_status jem_model_gradient_zero(jem_model *model);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

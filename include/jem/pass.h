@@ -1,0 +1,58 @@
+/* jem/pass.h: forward and backward through a model, with its activations.
+
+   A pass is the model's graph compiled for one mode, with the memory it needs.
+   Several live at once; one thread at a time each; the model is shared. */
+#ifndef JEM_PASS_H
+#define JEM_PASS_H
+
+#include <jem/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct jem_pass jem_pass;
+
+/* Train or evaluation is a property of the pass, not a state of the model. */
+typedef int32_t jem_pass_mode;
+enum {
+    JEM_PASS_INFER = 1,          /* evaluation; forward only */
+    JEM_PASS_INPUT_GRADIENT = 2, /* evaluation; backward to the input */
+    JEM_PASS_GRADIENT = 3,       /* evaluation; backward to input and parameters */
+    JEM_PASS_TRAIN = 4,      /* batch statistics (running ones move at each forward) and dropout;
+                                backward to input and parameters */
+    JEM_PASS_TRAIN_INPUT = 5 /* as TRAIN, but statistics stay; backward to the input: sampling in
+                                training mode */
+};
+
+/* What backward computes; combine with |. */
+typedef int32_t jem_gradient;
+enum { JEM_GRADIENT_PARAMETERS = 1, JEM_GRADIENT_INPUT = 2 };
+
+/* Compiles a pass for batches of 1..max_batch images. Errors: ARGUMENT, MEMORY,
+   BACKEND. */
+JEM_API jem_status jem_pass_create(jem_pass **pass, jem_model *model, jem_pass_mode mode,
+                                   int64_t max_batch);
+JEM_API void jem_pass_destroy(jem_pass *pass);
+
+/* Dropout of the next forward is drawn for (model.seed, stream, this number);
+   it counts up by one after each forward. Trainers set it so that a resumed
+   run draws the same masks. */
+JEM_API jem_status jem_pass_set_stream(jem_pass *pass, int64_t stream, int64_t number);
+
+/* x [n,C,H,W] -> logits [n,classes], the caller's. x must stay unchanged until
+   backward is done. Errors: ARGUMENT, SHAPE (n > max_batch), MEMORY, BACKEND. */
+JEM_API jem_status jem_pass_forward(jem_pass *pass, const float *x, int64_t n, float *logits);
+
+/* dlogits [n,classes] of the last forward -> gradients: parameter gradients are
+   ADDED to the model's (jem_model_gradient_zero clears them), dx [n,C,H,W] is
+   overwritten (NULL unless JEM_GRADIENT_INPUT is asked). Once per forward.
+   Errors: ARGUMENT, STATE (no forward, weights changed since, or the mode
+   cannot), MEMORY, BACKEND. */
+JEM_API jem_status jem_pass_backward(jem_pass *pass, const float *dlogits, jem_gradient what,
+                                     float *dx);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

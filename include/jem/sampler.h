@@ -1,0 +1,72 @@
+/* jem/sampler.h: the Langevin sampler and its replay buffer.
+
+   One step of every chain (Grathwohl et al. 2019, section 4; JEM++, SADA-JEM):
+
+     x <- box(x - step_size * clamp(dE/dx) + noise * normal)
+
+   with an optional clamp of each gradient element to [-c,c], an optional box
+   [-1,1], and the noise before the box (default) or after it. JEM, JEM++ and
+   SADA-JEM are settings of it. Random numbers are functions of (seed, stream,
+   chain, step): thread count and batch split do not change a chain. */
+#ifndef JEM_SAMPLER_H
+#define JEM_SAMPLER_H
+
+#include <jem/dataset.h>
+#include <jem/pass.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One thread at a time, except _cancel. Holds references to model and data. */
+typedef struct jem_sampler jem_sampler;
+
+/* Keys: sampler.*. Errors: ARGUMENT, CONFIG (a buffer size not divisible by the
+   classes when per-class), MEMORY. */
+JEM_API jem_status jem_sampler_create(jem_sampler **sampler, jem_model *model,
+                                      const jem_config *config);
+JEM_API void jem_sampler_destroy(jem_sampler *sampler);
+
+/* The data whose class means and covariances sampler.start=gaussian draws
+   starts from: N(mean_c, cov_c + 1e-4 I), clamped to the box (JEM++).
+   Errors: ARGUMENT, SHAPE (other image shape), STATE (a class without images). */
+JEM_API jem_status jem_sampler_set_data(jem_sampler *sampler, jem_dataset *data);
+
+/* Draws n samples from the replay buffer: slots are chosen with replacement (of
+   class y[i] when sampler.conditional is set), each restarts with probability
+   sampler.restart, all move sampler.steps steps and go back to their slots (of
+   a slot drawn twice the later chain stays). y [n] with conditional makes
+   the chains follow E(x,y); without it they follow E(x) and y must be NULL.
+   x [n,C,H,W] out. Errors: ARGUMENT, STATE (gaussian without data), DIVERGED (a
+   non-finite chain; the buffer keeps its old contents), MEMORY, BACKEND;
+   JEM_CANCELLED leaves the buffer as it was. */
+JEM_API jem_status jem_sampler_draw(jem_sampler *sampler, const int32_t *y, int64_t n, float *x);
+
+/* Fresh starts [n,C,H,W] from sampler.start, addressed by (seed, stream, first+i). */
+JEM_API jem_status jem_sampler_start(jem_sampler *sampler, const int32_t *y, int64_t first,
+                                     int64_t n, float *x);
+
+/* Moves chains that the caller owns by `steps` steps in place: x [n,C,H,W], y or
+   NULL as for energies. first is the number of the first chain and step the
+   number of the first step, for the random numbers. Errors as for draw. */
+JEM_API jem_status jem_sampler_step(jem_sampler *sampler, float *x, const int32_t *y, int64_t n,
+                                    int64_t first, int64_t step, int64_t steps);
+
+/* Copies buffer slots out. count and size from _buffer_info. */
+JEM_API jem_status jem_sampler_buffer_info(const jem_sampler *sampler, int64_t *slots);
+JEM_API jem_status jem_sampler_buffer_get(const jem_sampler *sampler, int64_t first, int64_t n,
+                                          float *x);
+
+/* Of the last draw: mean Euclidean distance from start to end, share of pixels
+   at the box's edge, mean age of the drawn slots in steps. NULL outputs are
+   skipped. */
+JEM_API jem_status jem_sampler_stats(const jem_sampler *sampler, double *distance, double *clamped,
+                                     double *age);
+
+/* Stops a running call at its next step. Any thread, and signal handlers. */
+JEM_API void jem_sampler_cancel(jem_sampler *sampler);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,31 @@
+/* Reading settings inside the library: keys are known to exist, so no errors. */
+#ifndef JEM__BASE_CONFIG_H
+#define JEM__BASE_CONFIG_H
+
+#include <jem/config.h>
+
+/* One setting of the registry (lib/base/keys.c). */
+typedef struct jem__key {
+    const char *name;
+    jem_key_type type;
+    const char *standard; /* default, as text */
+    double low, high;     /* inclusive range of numbers; equal: none */
+    const char *choices;  /* "a|b" for text, or NULL */
+    const char *help;     /* one line */
+} jem__key;
+extern const jem__key jem__keys[];
+extern const int64_t jem__key_total;
+
+/* A named recipe: text for jem_config_parse. Ends with a NULL name. */
+typedef struct jem__preset {
+    const char *name, *text;
+} jem__preset;
+extern const jem__preset jem__presets[];
+
+/* config may be NULL: defaults. An unknown key is a bug: asserted in tests. */
+int64_t jem__config_i64(const jem_config *config, const char *key);
+double jem__config_f64(const jem_config *config, const char *key);
+/* Valid until config changes; static for defaults. */
+const char *jem__config_str(const jem_config *config, const char *key);
+
+#endif

@@ -1,0 +1,98 @@
+/* Every setting: name, type, default, range, help. Grouped by noun. */
+#include "base/config.h"
+
+#define I(name, standard, low, high, help)                                                         \
+    {                                                                                              \
+        name, JEM_KEY_I64, standard, low, high, 0, help                                            \
+    }
+#define F(name, standard, low, high, help)                                                         \
+    {                                                                                              \
+        name, JEM_KEY_F64, standard, low, high, 0, help                                            \
+    }
+#define S(name, standard, choices, help)                                                           \
+    {                                                                                              \
+        name, JEM_KEY_STR, standard, 0, 0, choices, help                                           \
+    }
+
+const jem__key jem__keys[] = {
+    I("context.threads", "0", 0, 1024, "worker threads; 0: one per CPU"),
+
+    S("model.architecture", "wide_resnet", "wide_resnet", "network family"),
+    I("model.depth", "10", 10, 1000, "layers of the Wide-ResNet: 6n+4"),
+    I("model.widen_factor", "1", 1, 64, "width of the stages: 16w, 32w, 64w"),
+    I("model.classes", "10", 1, 65536, "number of classes"),
+    I("model.channels", "3", 1, 4096, "channels of an input image"),
+    I("model.height", "32", 1, 65536, "height of an input image"),
+    I("model.width", "32", 1, 65536, "width of an input image"),
+    S("model.norm", "none", "none|batch", "normalisation before each activation"),
+    F("model.norm_momentum", "0.9", 0, 1, "weight of the new batch in running statistics"),
+    S("model.activation", "leaky_relu", "leaky_relu|silu", "activation; leaky_relu has slope 0.2"),
+    F("model.dropout", "0", 0, 0.95, "dropout probability inside each block"),
+    S("model.class_names", "", 0, "names of the classes, comma-separated"),
+    I("model.seed", "0", 0, 9e18, "seed of initial weights and dropout"),
+    I("model.slice", "8", 1, 4096, "images that a worker carries through the network at once"),
+    I("model.check_input", "1", 0, 1, "refuse input far outside [-1,1]"),
+
+    S("dataset.split", "train", "train|test", "which part of the data"),
+    I("dataset.limit", "0", 0, 9e15, "use only the first images; 0: all, or 20000 generated ones"),
+    I("dataset.seed", "0", 0, 9e18, "seed of generated sets"),
+    I("dataset.size", "28", 8, 1024, "height and width of generated images"),
+    I("dataset.channels", "1", 1, 3, "channels of generated images: 1 or 3"),
+
+    I("loader.batch", "64", 1, 65536, "images in a batch"),
+    I("loader.shuffle", "1", 0, 1, "a new random order in each epoch"),
+    I("loader.repeat", "1", 0, 1, "go on with the next epoch"),
+    I("loader.crop", "0", 0, 64, "reflect-pad by so many pixels, then crop at random"),
+    I("loader.flip", "0", 0, 1, "flip images left to right at random"),
+    F("loader.noise", "0", 0, 10, "sigma of Gaussian noise added to images"),
+    I("loader.prefetch", "1", 0, 1, "prepare the next batch in a thread"),
+    I("loader.seed", "0", 0, 9e18, "seed of order and augmentation"),
+    I("loader.stream", "0", 0, 9e18, "keeps loaders of one seed apart"),
+
+    I("sampler.steps", "20", 0, 1000000, "Langevin steps of a draw"),
+    F("sampler.step_size", "1", 0, 1e6, "factor of dE/dx in a step"),
+    F("sampler.noise", "0.01", 0, 1e3, "sigma of the noise of a step"),
+    F("sampler.gradient_clamp", "0", 0, 1e9, "clamp of each gradient element; 0: none"),
+    I("sampler.clamp", "0", 0, 1, "clamp chains to [-1,1] after each step"),
+    I("sampler.noise_after_clamp", "0", 0, 1, "add the noise after the box clamp (JEM++)"),
+    S("sampler.mode", "evaluation", "evaluation|training", "network mode while sampling"),
+    I("sampler.buffer", "10000", 1, 100000000, "slots of the replay buffer"),
+    F("sampler.restart", "0.05", 0, 1, "probability that a drawn slot starts afresh"),
+    S("sampler.start", "uniform", "uniform|gaussian",
+      "starts: U(-1,1), or class Gaussians of the data"),
+    I("sampler.conditional", "0", 0, 1, "chains follow E(x,y), one buffer block per class"),
+    I("sampler.seed", "0", 0, 9e18, "seed of slots, starts and noise"),
+    I("sampler.stream", "0", 0, 9e18, "keeps samplers of one seed apart"),
+
+    S("optimizer.name", "adam", "adam|sgd", "update rule"),
+    F("optimizer.rate", "1e-4", 0, 1e3, "learning rate"),
+    F("optimizer.beta1", "0.9", 0, 0.999999, "Adam: decay of the mean gradient"),
+    F("optimizer.beta2", "0.999", 0, 0.99999999, "Adam: decay of the mean square"),
+    F("optimizer.epsilon", "1e-8", 1e-30, 1, "Adam: added to the root of the mean square"),
+    F("optimizer.momentum", "0.9", 0, 0.999999, "SGD: momentum"),
+    F("optimizer.weight_decay", "0", 0, 1e3, "times the weight, added to the gradient"),
+    F("optimizer.clip", "0", 0, 1e12, "largest global gradient norm; 0: none"),
+
+    I("trainer.iterations", "1000", 0, 1000000000, "training steps"),
+    F("trainer.px", "1", 0, 1e6, "weight of log p(x)"),
+    F("trainer.pyx", "1", 0, 1e6, "weight of log p(y|x)"),
+    F("trainer.energy_penalty", "0", 0, 1e6, "weight of the mean squared energies"),
+    I("trainer.px_batch", "0", 0, 65536, "images in a batch for p(x); 0: loader.batch"),
+    I("trainer.px_augment", "1", 0, 1, "augment the batch for p(x) too"),
+    I("trainer.warmup", "0", 0, 1000000000, "steps over which the rate rises from 0"),
+    S("trainer.decay_at", "", 0, "steps at which the rate decays, comma-separated"),
+    F("trainer.decay", "0.3", 0, 1, "factor of each decay"),
+    F("trainer.gap_limit", "1e4", 0, 1e30, "largest |mean E(x_p) - mean E(x_q)|; beyond: diverged"),
+    I("trainer.seed", "0", 0, 9e18, "seed of everything in a run whose own seed is not set"),
+};
+
+const int64_t jem__key_total = sizeof jem__keys / sizeof jem__keys[0];
+
+const jem__preset jem__presets[] = {
+    {"jem", "model.depth=28 model.widen_factor=10 optimizer.name=adam optimizer.rate=1e-4 "
+            "loader.batch=64 loader.crop=4 loader.flip=1 loader.noise=0.03 sampler.steps=20 "
+            "sampler.step_size=1 sampler.noise=0.01 sampler.buffer=10000 sampler.restart=0.05 "
+            "trainer.iterations=156200 trainer.warmup=1000 trainer.decay=0.3 "
+            "trainer.decay_at=124960,140580"},
+    {0, 0},
+};

@@ -1,0 +1,26 @@
+/* Reference counts shared by all handles. */
+#ifndef JEM__BASE_OBJECT_H
+#define JEM__BASE_OBJECT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef struct jem__count {
+    atomic_int_fast64_t n;
+} jem__count;
+
+static inline void jem__count_init(jem__count *c)
+{
+    atomic_init(&c->n, 1);
+}
+static inline void jem__count_take(jem__count *c)
+{
+    atomic_fetch_add(&c->n, 1);
+}
+/* 1 when the last reference is gone. */
+static inline int jem__count_drop(jem__count *c)
+{
+    return atomic_fetch_sub(&c->n, 1) == 1;
+}
+
+#endif

@@ -1,0 +1,34 @@
+/* Reporting failures: sets the calling thread's error text, returns the status. */
+#ifndef JEM__BASE_STATUS_H
+#define JEM__BASE_STATUS_H
+
+#include <jem/status.h>
+
+#if defined(__GNUC__)
+#define JEM__PRINTF(f, a) __attribute__((format(printf, f, a)))
+#else
+#define JEM__PRINTF(f, a)
+#endif
+
+/* status = jem__fail(JEM_ERROR_SHAPE, "jem_model_logits: capacity is %d, expected %d", ...)
+   Numbers are printed with a point in every locale. */
+jem_status jem__fail(jem_status status, const char *format, ...) JEM__PRINTF(2, 3);
+/* Puts "context: " before the current text (for "while reading FILE"). Returns status. */
+jem_status jem__fail_in(jem_status status, const char *format, ...) JEM__PRINTF(2, 3);
+/* Copies text with the contract of jem_last_error; returns its length. */
+int64_t jem__copy_text(const char *text, char *buffer, int64_t capacity);
+
+#define JEM__TRY(expression)                                                                       \
+    do {                                                                                           \
+        jem_status status_ = (expression);                                                         \
+        if (status_ < 0) return status_;                                                           \
+    } while (0)
+
+/* NULL-argument check: JEM__REQUIRE(model, "jem_model_logits") */
+#define JEM__REQUIRE(pointer, function)                                                            \
+    do {                                                                                           \
+        if (!(pointer))                                                                            \
+            return jem__fail(JEM_ERROR_ARGUMENT, "%s: %s is NULL", function, #pointer);            \
+    } while (0)
+
+#endif

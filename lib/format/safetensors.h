@@ -1,0 +1,46 @@
+/* safetensors: named tensors plus string metadata, in memory and on disk.
+   https://github.com/huggingface/safetensors: u64 header length, JSON header,
+   then the data. Files are hostile: every offset, shape and type is checked. */
+#ifndef JEM__FORMAT_SAFETENSORS_H
+#define JEM__FORMAT_SAFETENSORS_H
+
+#include <jem/status.h>
+
+typedef struct jem__safetensors jem__safetensors;
+
+typedef struct jem__tensor_info {
+    const char *name;
+    const char *dtype; /* "F32", "BF16", "I64", ... as in the file */
+    int64_t dimensions, shape[8], elements;
+    const uint8_t *bytes; /* NULL in a set being written from the caller's arrays */
+    int64_t size;
+} jem__tensor_info;
+
+/* Reading. `name` stands for the file in error texts. _memory copies. */
+jem_status jem__safetensors_load(jem__safetensors **set, const char *path);
+jem_status jem__safetensors_load_memory(jem__safetensors **set, const void *bytes, int64_t size,
+                                        const char *name);
+/* Writing: create, add, save. add copies nothing: data must outlive the save. */
+jem_status jem__safetensors_create(jem__safetensors **set);
+jem_status jem__safetensors_add(jem__safetensors *set, const char *name, const char *dtype,
+                                int64_t dimensions, const int64_t *shape, const void *data);
+jem_status jem__safetensors_set_metadata(jem__safetensors *set, const char *key,
+                                         const char *value); /* copies; replaces */
+jem_status jem__safetensors_save(const jem__safetensors *set, const char *path); /* atomic */
+/* bytes NULL: only the size. */
+jem_status jem__safetensors_save_memory(const jem__safetensors *set, void *bytes, int64_t capacity,
+                                        int64_t *size);
+void jem__safetensors_destroy(jem__safetensors *set);
+
+/* Both. */
+int64_t jem__safetensors_count(const jem__safetensors *set);
+const jem__tensor_info *jem__safetensors_get(const jem__safetensors *set, int64_t index);
+const jem__tensor_info *jem__safetensors_find(const jem__safetensors *set, const char *name);
+const char *jem__safetensors_metadata(const jem__safetensors *set, const char *key); /* or NULL */
+int64_t jem__safetensors_metadata_count(const jem__safetensors *set);
+void jem__safetensors_metadata_at(const jem__safetensors *set, int64_t index, const char **key,
+                                  const char **value);
+/* Converts F32, F16, BF16 (also F64) to float32. FORMAT for other types. */
+jem_status jem__safetensors_to_f32(const jem__tensor_info *tensor, float *out);
+
+#endif

@@ -1,0 +1,47 @@
+/* The model as the rest of the library sees it. */
+#ifndef JEM__MODEL_MODEL_H
+#define JEM__MODEL_MODEL_H
+
+#include "base/context.h"
+#include <jem/model.h>
+#include <jem/pass.h>
+
+typedef struct jem__parameter {
+    const char *name;
+    int64_t dimensions, shape[4], elements;
+    jem_parameter_kind kind;
+    float *value;    /* float32 master, OIHW */
+    float *gradient; /* NULL for statistics */
+} jem__parameter;
+
+/* The list lives as long as the model; returns its length. */
+int64_t jem__model_parameters(jem_model *model, const jem__parameter **list);
+/* Call after writing values: what was packed from them is refreshed before use. */
+void jem__model_touch(jem_model *model);
+jem_model *jem__model_take(jem_model *model); /* one more reference */
+jem_context *jem__model_context(const jem_model *model);
+/* Refuses non-finite or far out-of-range x, and labels outside the classes (y may be NULL). */
+jem_status jem__model_check(const jem_model *model, const char *function, const float *x,
+                            const int32_t *y, int64_t n);
+
+/* A walk moves images along the gradient of their energy, slice by slice: each
+   worker carries its images through all steps (unless the batch is coupled).
+   Per step and slice: forward, E and dE/dlogits (E(x,y) with labels), backward
+   to dx, then move. */
+typedef struct jem__walk {
+    void *user;
+    const int32_t *y; /* [n] or NULL */
+    int64_t steps;
+    const volatile int32_t *cancel; /* polled before each step; may be NULL */
+    /* Images first..first+n-1 at step 0..steps-1: x [n,C,H,W] may be changed,
+       dx = dE/dx, energy [n]. Runs on worker threads, one slice at a time.
+       A negative status stops the walk. */
+    jem_status (*move)(void *user, int64_t step, int64_t first, int64_t n, float *x,
+                       const float *dx, const float *energy);
+} jem__walk;
+
+/* mode of the pass: INPUT_GRADIENT or TRAIN_INPUT (or one that includes it).
+   JEM_CANCELLED leaves x between steps. */
+jem_status jem__pass_walk(jem_pass *pass, float *x, int64_t n, const jem__walk *walk);
+
+#endif

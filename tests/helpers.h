@@ -1,0 +1,92 @@
+/* Shared by all tests: a Check runner, data lookup, scratch folders. */
+#ifndef JEM_TESTS_HELPERS_H
+#define JEM_TESTS_HELPERS_H
+
+#include <check.h>
+#include <jem.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Fails the test with the library's error text. */
+#define OK(expression)                                                                             \
+    do {                                                                                           \
+        jem_status status_ = (expression);                                                         \
+        if (status_ != JEM_OK) {                                                                   \
+            char text_[512];                                                                       \
+            jem_last_error(text_, sizeof text_);                                                   \
+            ck_abort_msg("%s: %s (%s)", #expression, jem_status_name(status_), text_);             \
+        }                                                                                          \
+    } while (0)
+
+/* Expects a status, and an error text that contains a word. */
+#define FAILS(expected, expression, word)                                                          \
+    do {                                                                                           \
+        jem_status status_ = (expression);                                                         \
+        char text_[512] = "";                                                                      \
+        jem_last_error(text_, sizeof text_);                                                       \
+        ck_assert_msg(status_ == (expected), "%s: got %s (%s)", #expression,                       \
+                      jem_status_name(status_), text_);                                            \
+        ck_assert_msg(strstr(text_, word), "error text '%s' lacks '%s'", text_, word);             \
+    } while (0)
+
+/* Path of a file under the real test data, or NULL (a line says what is skipped).
+   Static buffer. */
+static inline const char *test_data(const char *name)
+{
+    static char path[4096];
+    const char *root = getenv("JEM_TEST_DATA"), *source = getenv("JEM_SOURCE");
+    if (root)
+        snprintf(path, sizeof path, "%s/%s", root, name);
+    else
+        snprintf(path, sizeof path, "%s/../shared/%s", source ? source : ".", name);
+    if (access(path, R_OK) == 0) return path;
+    printf("SKIP: no %s\n", path);
+    return NULL;
+}
+
+/* Path of a file in the source tree. Static buffer. */
+static inline const char *test_source(const char *name)
+{
+    static char path[4096];
+    const char *source = getenv("JEM_SOURCE");
+    snprintf(path, sizeof path, "%s/%s", source ? source : ".", name);
+    return path;
+}
+
+/* A fresh folder under TMPDIR; the caller may leave it. Static buffer. */
+static inline const char *test_folder(void)
+{
+    static char path[4096];
+    const char *tmp = getenv("TMPDIR");
+    snprintf(path, sizeof path, "%s/jem-test-XXXXXX", tmp ? tmp : "/tmp");
+    ck_assert_ptr_nonnull(mkdtemp(path));
+    return path;
+}
+
+/* Runs a suite made of one test case; the process's exit status. Tests run in
+   this process (no fork), because worker threads do not survive a fork. */
+static inline int test_run(const char *name, const TTest *const *tests)
+{
+    Suite *suite = suite_create(name);
+    TCase *tc = tcase_create(name);
+    tcase_set_timeout(tc, 0);
+    for (; *tests; tests++) tcase_add_test(tc, *tests);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? 1 : 0;
+}
+
+#define TESTS(suite, ...)                                                                          \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        const TTest *const tests[] = {__VA_ARGS__, NULL};                                          \
+        return test_run(suite, tests);                                                             \
+    }
+
+#endif
