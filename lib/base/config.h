@@ -25,6 +25,8 @@ extern const jem__preset jem__presets[];
 /* config may be NULL: defaults. An unknown key is a bug: asserted in tests. */
 int64_t jem__config_i64(const jem_config *config, const char *key);
 double jem__config_f64(const jem_config *config, const char *key);
+/* A setting of any type as text. */
+jem_status jem__config_print(const jem_config *config, const char *key, char *text, int64_t size);
 /* Valid until config changes; static for defaults. */
 const char *jem__config_str(const jem_config *config, const char *key);
 

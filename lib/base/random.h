@@ -28,7 +28,8 @@ typedef struct jem__random {
     uint32_t key[2];
     uint32_t counter[4];
     uint32_t block[4];
-    int32_t used;
+    int32_t used; /* words of block */
+    int32_t half; /* a pair of normals has its second left */
 } jem__random;
 
 void jem__random_at(jem__random *r, uint64_t seed, uint32_t purpose, uint64_t stream,

@@ -15,6 +15,8 @@
 jem_status jem__fail(jem_status status, const char *format, ...) JEM__PRINTF(2, 3);
 /* Puts "context: " before the current text (for "while reading FILE"). Returns status. */
 jem_status jem__fail_in(jem_status status, const char *format, ...) JEM__PRINTF(2, 3);
+/* snprintf in the C locale, on the wire and in files; the length written. */
+int jem__format(char *text, size_t size, const char *format, ...) JEM__PRINTF(3, 4);
 /* Copies text with the contract of jem_last_error; returns its length. */
 int64_t jem__copy_text(const char *text, char *buffer, int64_t capacity);
 

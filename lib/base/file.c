@@ -1,0 +1,212 @@
+#define _GNU_SOURCE
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+static const char *reason(void)
+{
+    static _Thread_local char text[128];
+    return strerror_r(errno, text, sizeof text);
+}
+
+int32_t jem__file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+/* ---- Reading ---- */
+
+static jem_status read_all(int fd, uint8_t *bytes, int64_t size, const char *path)
+{
+    for (int64_t at = 0; at < size;) {
+        ssize_t n = read(fd, bytes + at, (size_t)(size - at));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return jem__fail(JEM_ERROR_IO, "%s: cannot read: %s", path, reason());
+        if (n == 0)
+            return jem__fail(JEM_ERROR_IO, "%s: shrank while being read, at byte %" PRId64, path,
+                             at);
+        at += n;
+    }
+    bytes[size] = 0;
+    return JEM_OK;
+}
+
+static jem_status read_plain(uint8_t **bytes, int64_t *size, const char *path, int64_t limit)
+{
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return jem__fail(JEM_ERROR_IO, "%s: cannot open: %s", path, reason());
+    jem_status status = JEM_OK;
+    if (fstat(fd, &info) || !S_ISREG(info.st_mode))
+        status = jem__fail(JEM_ERROR_IO, "%s: is not a regular file", path);
+    else if (info.st_size > limit)
+        status = jem__fail(JEM_ERROR_FORMAT, "%s: has %" PRId64 " bytes, expected at most %" PRId64,
+                           path, (int64_t)info.st_size, limit);
+    if (!status) status = jem__alloc(bytes, (int64_t)info.st_size + 1, 1);
+    if (!status) status = read_all(fd, *bytes, *size = info.st_size, path);
+    close(fd);
+    return status;
+}
+
+/* Doubles *bytes, but not past limit + 1. */
+static jem_status grow(uint8_t **bytes, int64_t *room, int64_t limit)
+{
+    uint8_t *fresh;
+    int64_t more = *room < limit / 2 ? *room * 2 : limit + 2;
+    JEM__TRY(jem__alloc(&fresh, more, 1));
+    memcpy(fresh, *bytes, (size_t)*room);
+    jem__free(*bytes);
+    *bytes = fresh;
+    *room = more;
+    return JEM_OK;
+}
+
+static jem_status inflate_into(z_stream *z, uint8_t **bytes, int64_t *size, const char *path,
+                               int64_t limit)
+{
+    int64_t room = 1 << 16 < limit ? 1 << 16 : limit + 2;
+    int end = Z_OK;
+    *size = 0;
+    JEM__TRY(jem__alloc(bytes, room, 1));
+    while (end == Z_OK) {
+        if (*size == room - 1) JEM__TRY(grow(bytes, &room, limit));
+        int64_t left = room - 1 - *size;
+        z->next_out = *bytes + *size;
+        z->avail_out = left < 1 << 30 ? (uInt)left : 1u << 30;
+        uInt before = z->avail_out;
+        end = inflate(z, Z_NO_FLUSH);
+        *size += before - z->avail_out;
+        if (*size > limit)
+            return jem__fail(JEM_ERROR_FORMAT, "%s: inflates to more than %" PRId64 " bytes", path,
+                             limit);
+    }
+    if (end == Z_MEM_ERROR) return jem__fail(JEM_ERROR_MEMORY, "%s: out of memory", path);
+    if (end != Z_STREAM_END)
+        return jem__fail(JEM_ERROR_FORMAT, "%s: gzip data is truncated or damaged: %s", path,
+                         z->msg ? z->msg : "unexpected end");
+    (*bytes)[*size] = 0;
+    return JEM_OK;
+}
+
+jem_status jem__file_read(uint8_t **bytes, int64_t *size, const char *path, int64_t limit,
+                          int32_t gzip)
+{
+    *bytes = NULL;
+    *size = 0;
+    jem_status status = read_plain(bytes, size, path, limit);
+    if (!status && gzip && *size >= 2 && (*bytes)[0] == 0x1f && (*bytes)[1] == 0x8b) {
+        uint8_t *packed = *bytes;
+        z_stream z = {.next_in = packed, .avail_in = (uInt)*size};
+        *bytes = NULL;
+        if (*size > UINT32_MAX)
+            status = jem__fail(JEM_ERROR_FORMAT, "%s: gzip file larger than 4 GiB", path);
+        else if (inflateInit2(&z, 15 + 16) != Z_OK)
+            status = jem__fail(JEM_ERROR_MEMORY, "%s: out of memory", path);
+        else {
+            status = inflate_into(&z, bytes, size, path, limit);
+            inflateEnd(&z);
+        }
+        jem__free(packed);
+    }
+    if (status) {
+        jem__free(*bytes);
+        *bytes = NULL;
+        *size = 0;
+    }
+    return status;
+}
+
+/* ---- Writing ---- */
+
+struct jem__writer {
+    int fd;
+    char *path, *temporary;
+};
+
+jem_status jem__writer_open(jem__writer **out, const char *path)
+{
+    jem__writer *w = NULL;
+    int64_t room = (int64_t)strlen(path) + 32;
+    *out = NULL;
+    JEM__TRY(jem__calloc(&w, 1, sizeof *w));
+    w->fd = -1;
+    w->path = jem__strdup(path);
+    if (!w->path || jem__alloc(&w->temporary, room, 1)) {
+        jem__writer_abandon(w);
+        return JEM_ERROR_MEMORY;
+    }
+    snprintf(w->temporary, (size_t)room, "%s.tmp.%ld", path, (long)getpid());
+    unlink(w->temporary); /* left by a process of this number that was killed */
+    w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (w->fd < 0) {
+        jem_status status = jem__fail(JEM_ERROR_IO, "%s: cannot create: %s", path, reason());
+        jem__writer_abandon(w);
+        return status;
+    }
+    *out = w;
+    return JEM_OK;
+}
+
+jem_status jem__writer_write(jem__writer *w, const void *bytes, int64_t size)
+{
+    const uint8_t *at = bytes;
+    while (size > 0) {
+        ssize_t n = write(w->fd, at, (size_t)size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return jem__fail(JEM_ERROR_IO, "%s: cannot write: %s", w->path, reason());
+        at += n;
+        size -= n;
+    }
+    return JEM_OK;
+}
+
+/* Makes the rename itself durable. */
+static void sync_folder(const char *path)
+{
+    char *folder = jem__strdup(path), *slash = folder ? strrchr(folder, '/') : NULL;
+    if (slash) slash[slash == folder] = 0;
+    int fd = folder ? open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    jem__free(folder);
+}
+
+jem_status jem__writer_commit(jem__writer *w)
+{
+    jem_status status = JEM_OK;
+    if (fsync(w->fd)) status = jem__fail(JEM_ERROR_IO, "%s: cannot flush: %s", w->path, reason());
+    int fd = w->fd;
+    w->fd = -1;
+    if (close(fd) && !status)
+        status = jem__fail(JEM_ERROR_IO, "%s: cannot close: %s", w->path, reason());
+    if (!status && rename(w->temporary, w->path))
+        status = jem__fail(JEM_ERROR_IO, "%s: cannot rename: %s", w->path, reason());
+    if (!status) {
+        sync_folder(w->path);
+        jem__free(w->temporary);
+        w->temporary = NULL;
+    }
+    jem__writer_abandon(w);
+    return status;
+}
+
+void jem__writer_abandon(jem__writer *w)
+{
+    if (!w) return;
+    if (w->fd >= 0) close(w->fd);
+    if (w->temporary) unlink(w->temporary);
+    jem__free(w->temporary);
+    jem__free(w->path);
+    jem__free(w);
+}

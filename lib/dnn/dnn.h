@@ -1,0 +1,64 @@
+/* oneDNN behind a narrow face: layouts, primitives, bound calls.
+
+   Primitives are immutable and shared by threads; a call binds one to memory
+   and belongs to one thread at a time. Create primitives on a worker thread
+   (lib/base/threads.h): there they become single-thread primitives. */
+#ifndef JEM__DNN_DNN_H
+#define JEM__DNN_DNN_H
+
+#include <jem/status.h>
+
+typedef struct jem__engine jem__engine;
+typedef struct jem__stream jem__stream;
+typedef struct jem__layout jem__layout; /* a memory descriptor, float32 */
+typedef struct jem__primitive jem__primitive;
+typedef struct jem__call jem__call;
+
+/* Refuses a run-time oneDNN of another major version than the header's. */
+jem_status jem__engine_create(jem__engine **engine);
+void jem__engine_destroy(jem__engine *engine);
+jem_status jem__stream_create(jem__stream **stream, jem__engine *engine);
+void jem__stream_destroy(jem__stream *stream);
+
+/* Plain row-major layouts: [n,c,h,w] of images, OIHW of weights, [n] of vectors. */
+jem_status jem__layout_create(jem__layout **layout, int32_t dimensions, const int64_t *shape);
+jem_status jem__layout_clone(jem__layout **copy, const jem__layout *layout);
+void jem__layout_destroy(jem__layout *layout);
+int64_t jem__layout_bytes(const jem__layout *layout);
+int32_t jem__layout_equal(const jem__layout *a, const jem__layout *b);
+/* Images as [n][c/b][h][w][b]: b is 1 for NCHW, c for NHWC, 8 or 16 for oneDNN's
+   blocked layouts (channels padded with zeros); 0: something else. */
+int64_t jem__layout_block(const jem__layout *layout);
+
+/* Arguments of each primitive, in this order. */
+enum { JEM__REORDER_FROM, JEM__REORDER_TO };
+enum { JEM__FORWARD_SRC, JEM__FORWARD_WEIGHTS, JEM__FORWARD_BIAS, JEM__FORWARD_DST };
+enum { JEM__DATA_DIFF_DST, JEM__DATA_WEIGHTS, JEM__DATA_DIFF_SRC };
+enum { JEM__WEIGHTS_SRC, JEM__WEIGHTS_DIFF_DST, JEM__WEIGHTS_DIFF_WEIGHTS, JEM__WEIGHTS_DIFF_BIAS };
+
+typedef struct jem__convolution {
+    int64_t n, ic, ih, iw; /* source */
+    int64_t oc, oh, ow;    /* destination */
+    int64_t kernel, stride, pad;
+} jem__convolution;
+
+/* Convolutions choose every layout themselves: ask _layout and bring the data. */
+jem_status jem__primitive_forward(jem__primitive **p, jem__engine *e, const jem__convolution *c);
+jem_status jem__primitive_data(jem__primitive **p, jem__engine *e, const jem__convolution *c);
+jem_status jem__primitive_weights(jem__primitive **p, jem__engine *e, const jem__convolution *c);
+jem_status jem__primitive_reorder(jem__primitive **p, jem__engine *e, const jem__layout *from,
+                                  const jem__layout *to);
+void jem__primitive_destroy(jem__primitive *p);
+int32_t jem__primitive_arguments(const jem__primitive *p);
+const jem__layout *jem__primitive_layout(const jem__primitive *p, int32_t argument);
+int64_t jem__primitive_scratch(const jem__primitive *p); /* bytes; may be 0 */
+
+/* Binds memory: one pointer per argument, then the scratch if there is any.
+   A pointer may be NULL until _set. */
+jem_status jem__call_create(jem__call **call, const jem__primitive *p, jem__engine *engine,
+                            void *const *memory);
+jem_status jem__call_set(jem__call *call, int32_t argument, void *memory);
+jem_status jem__call_run(const jem__call *call, jem__stream *stream);
+void jem__call_destroy(jem__call *call);
+
+#endif

@@ -1,0 +1,252 @@
+/* Primitives: convolutions and reorders, and their bound calls. */
+#include "base/memory.h"
+#include "base/status.h"
+#include "dnn/internal.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { MAX_ARGUMENTS = 4 };
+
+struct jem__primitive {
+    dnnl_primitive_t primitive;
+    dnnl_primitive_desc_t pd; /* owns the layouts */
+    int32_t arguments;
+    int names[MAX_ARGUMENTS]; /* DNNL_ARG_... */
+    jem__md layouts[MAX_ARGUMENTS];
+    jem__md owned[2]; /* of a reorder: clones */
+    jem__md scratch;
+};
+
+struct jem__call {
+    dnnl_primitive_t primitive;
+    int32_t arguments;
+    dnnl_exec_arg_t memory[MAX_ARGUMENTS + 1];
+};
+
+static const struct role {
+    int name;
+    dnnl_query_t query;
+} forward_roles[] = {{DNNL_ARG_SRC, dnnl_query_src_md},
+                     {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
+                     {DNNL_ARG_BIAS, dnnl_query_weights_md},
+                     {DNNL_ARG_DST, dnnl_query_dst_md}},
+  data_roles[] = {{DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md},
+                  {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
+                  {DNNL_ARG_DIFF_SRC, dnnl_query_diff_src_md}},
+  weights_roles[] = {{DNNL_ARG_SRC, dnnl_query_src_md},
+                     {DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md},
+                     {DNNL_ARG_DIFF_WEIGHTS, dnnl_query_diff_weights_md},
+                     {DNNL_ARG_DIFF_BIAS, dnnl_query_diff_weights_md}};
+
+/* Every descriptor that the three convolution primitives are made from. */
+struct parts {
+    jem__md src, weights, bias, dst;
+    jem__geometry geometry;
+    dnnl_primitive_attr_t attr;
+    dnnl_primitive_desc_t hint;
+};
+
+static void parts_clear(struct parts *p)
+{
+    jem__md_destroy(p->src);
+    jem__md_destroy(p->weights);
+    jem__md_destroy(p->bias);
+    jem__md_destroy(p->dst);
+    if (p->attr) dnnl_primitive_attr_destroy(p->attr);
+    if (p->hint) dnnl_primitive_desc_destroy(p->hint);
+}
+
+static dnnl_status_t attr_create(dnnl_primitive_attr_t *attr)
+{
+    dnnl_status_t status = dnnl_primitive_attr_create(attr);
+    /* With the default a primitive run on another thread than its maker's can crash. */
+    return status ? status
+                  : dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
+}
+
+static dnnl_status_t parts_create(struct parts *p, const jem__convolution *c)
+{
+    *p = (struct parts){0};
+    int64_t src[] = {c->n, c->ic, c->ih, c->iw}, dst[] = {c->n, c->oc, c->oh, c->ow};
+    int64_t weights[] = {c->oc, c->ic, c->kernel, c->kernel};
+    int64_t size[] = {c->ih, c->iw}, out[] = {c->oh, c->ow};
+    for (int i = 0; i < 2; i++) {
+        p->geometry.strides[i] = c->stride;
+        p->geometry.pad_low[i] = c->pad;
+        /* oneDNN wants the padding that the last output really reads. */
+        p->geometry.pad_high[i] = (out[i] - 1) * c->stride + c->kernel - size[i] - c->pad;
+    }
+    dnnl_status_t status = jem__md_create(&p->src, 4, src, dnnl_format_tag_any);
+    if (!status) status = jem__md_create(&p->weights, 4, weights, dnnl_format_tag_any);
+    if (!status) status = jem__md_create(&p->bias, 1, weights, dnnl_a);
+    if (!status) status = jem__md_create(&p->dst, 4, dst, dnnl_format_tag_any);
+    if (!status) status = attr_create(&p->attr);
+    return status;
+}
+
+static dnnl_status_t finish(jem__primitive *p, const struct role *roles, int32_t count)
+{
+    dnnl_status_t status = dnnl_primitive_create(&p->primitive, p->pd);
+    if (status) return status;
+    p->arguments = count;
+    for (int32_t i = 0; i < count; i++) {
+        int second = roles[i].name == DNNL_ARG_BIAS || roles[i].name == DNNL_ARG_DIFF_BIAS;
+        p->names[i] = roles[i].name;
+        p->layouts[i] = dnnl_primitive_desc_query_md(p->pd, roles[i].query, second);
+        if (!p->layouts[i]) return dnnl_runtime_error;
+    }
+    p->scratch = dnnl_primitive_desc_query_md(p->pd, dnnl_query_scratchpad_md, 0);
+    return dnnl_success;
+}
+
+enum kind { FORWARD, DATA, WEIGHTS };
+
+static jem_status create(jem__primitive **out, jem__engine *engine, const jem__convolution *c,
+                         enum kind kind)
+{
+    dnnl_engine_t e = (dnnl_engine_t)engine;
+    struct parts parts;
+    jem__primitive *p = NULL;
+    *out = NULL;
+    JEM__TRY(jem__calloc(&p, 1, sizeof *p));
+    dnnl_status_t status = parts_create(&parts, c);
+    const jem__geometry *g = &parts.geometry;
+    if (!status)
+        status = jem__pd_forward(kind == FORWARD ? &p->pd : &parts.hint, e, parts.src,
+                                 parts.weights, parts.bias, parts.dst, g, parts.attr);
+    if (!status && kind == DATA)
+        status =
+            jem__pd_data(&p->pd, e, parts.src, parts.weights, parts.dst, g, parts.hint, parts.attr);
+    if (!status && kind == WEIGHTS)
+        status = jem__pd_weights(&p->pd, e, parts.src, parts.weights, parts.bias, parts.dst, g,
+                                 parts.hint, parts.attr);
+    if (!status)
+        status = kind == FORWARD ? finish(p, forward_roles, 4)
+                 : kind == DATA  ? finish(p, data_roles, 3)
+                                 : finish(p, weights_roles, 4);
+    parts_clear(&parts);
+    if (status) {
+        static const char *const names[] = {"forward", "backward data", "backward weights"};
+        char what[256];
+        snprintf(what, sizeof what,
+                 "convolution %s f32 %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 " -> %" PRId64
+                 " channels, kernel %" PRId64 ", stride %" PRId64,
+                 names[kind], c->n, c->ic, c->ih, c->iw, c->oc, c->kernel, c->stride);
+        jem__primitive_destroy(p);
+        return jem__dnn_fail(status, what);
+    }
+    *out = p;
+    return JEM_OK;
+}
+
+jem_status jem__primitive_forward(jem__primitive **p, jem__engine *e, const jem__convolution *c)
+{
+    return create(p, e, c, FORWARD);
+}
+
+jem_status jem__primitive_data(jem__primitive **p, jem__engine *e, const jem__convolution *c)
+{
+    return create(p, e, c, DATA);
+}
+
+jem_status jem__primitive_weights(jem__primitive **p, jem__engine *e, const jem__convolution *c)
+{
+    return create(p, e, c, WEIGHTS);
+}
+
+jem_status jem__primitive_reorder(jem__primitive **out, jem__engine *e, const jem__layout *from,
+                                  const jem__layout *to)
+{
+    jem__primitive *p = NULL;
+    dnnl_primitive_attr_t attr = NULL;
+    *out = NULL;
+    JEM__TRY(jem__calloc(&p, 1, sizeof *p));
+    dnnl_status_t status = jem__md_clone(&p->owned[0], (jem__md)from);
+    if (!status) status = jem__md_clone(&p->owned[1], (jem__md)to);
+    if (!status) status = attr_create(&attr);
+    if (!status) status = jem__pd_reorder(&p->pd, (dnnl_engine_t)e, p->owned[0], p->owned[1], attr);
+    if (!status) status = finish(p, NULL, 0);
+    if (attr) dnnl_primitive_attr_destroy(attr);
+    if (status) {
+        jem__primitive_destroy(p);
+        return jem__dnn_fail(status, "reorder");
+    }
+    p->arguments = 2;
+    p->names[0] = DNNL_ARG_FROM;
+    p->names[1] = DNNL_ARG_TO;
+    p->layouts[0] = p->owned[0];
+    p->layouts[1] = p->owned[1];
+    *out = p;
+    return JEM_OK;
+}
+
+void jem__primitive_destroy(jem__primitive *p)
+{
+    if (!p) return;
+    if (p->primitive) dnnl_primitive_destroy(p->primitive);
+    if (p->pd) dnnl_primitive_desc_destroy(p->pd);
+    jem__md_destroy(p->owned[0]);
+    jem__md_destroy(p->owned[1]);
+    jem__free(p);
+}
+
+int32_t jem__primitive_arguments(const jem__primitive *p)
+{
+    return p->arguments;
+}
+
+const jem__layout *jem__primitive_layout(const jem__primitive *p, int32_t argument)
+{
+    return (const jem__layout *)p->layouts[argument];
+}
+
+int64_t jem__primitive_scratch(const jem__primitive *p)
+{
+    return p->scratch ? (int64_t)dnnl_memory_desc_get_size(p->scratch) : 0;
+}
+
+/* ---- Calls ---- */
+
+jem_status jem__call_create(jem__call **out, const jem__primitive *p, jem__engine *engine,
+                            void *const *memory)
+{
+    jem__call *call = NULL;
+    *out = NULL;
+    JEM__TRY(jem__calloc(&call, 1, sizeof *call));
+    call->primitive = p->primitive;
+    int32_t count = p->arguments + (jem__primitive_scratch(p) > 0);
+    for (int32_t i = 0; i < count; i++) {
+        int is_scratch = i == p->arguments;
+        dnnl_exec_arg_t *a = &call->memory[i];
+        a->arg = is_scratch ? DNNL_ARG_SCRATCHPAD : p->names[i];
+        dnnl_status_t status = dnnl_memory_create(
+            &a->memory, is_scratch ? p->scratch : p->layouts[i], (dnnl_engine_t)engine, memory[i]);
+        if (status) {
+            jem__call_destroy(call);
+            return jem__dnn_fail(status, "memory");
+        }
+        call->arguments++;
+    }
+    *out = call;
+    return JEM_OK;
+}
+
+jem_status jem__call_set(jem__call *call, int32_t argument, void *memory)
+{
+    dnnl_status_t status = dnnl_memory_set_data_handle(call->memory[argument].memory, memory);
+    return status ? jem__dnn_fail(status, "memory") : JEM_OK;
+}
+
+jem_status jem__call_run(const jem__call *call, jem__stream *stream)
+{
+    dnnl_status_t status = dnnl_primitive_execute(call->primitive, (dnnl_stream_t)stream,
+                                                  call->arguments, call->memory);
+    return status ? jem__dnn_fail(status, "execution of a primitive") : JEM_OK;
+}
+
+void jem__call_destroy(jem__call *call)
+{
+    if (!call) return;
+    for (int32_t i = 0; i < call->arguments; i++) dnnl_memory_destroy(call->memory[i].memory);
+    jem__free(call);
+}

@@ -1,0 +1,140 @@
+/* Accuracy and calibration, from logits and labels. Sums in double. */
+#include "base/memory.h"
+#include "base/status.h"
+#include <inttypes.h>
+#include <jem/eval.h>
+#include <math.h>
+
+static jem_status check(const char *function, const float *logits, const int32_t *y, int64_t n,
+                        int64_t k, const void *out)
+{
+    int64_t values;
+    if (!logits || !y || !out)
+        return jem__fail(JEM_ERROR_ARGUMENT, "%s: %s is NULL", function,
+                         !logits ? "logits"
+                         : !y    ? "y"
+                                 : "the output");
+    if (n < 1 || k < 1)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "%s: n is %" PRId64 " and k %" PRId64 ", expected at least 1", function, n,
+                         k);
+    if (!jem__multiply(n, k, &values))
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "%s: n is %" PRId64 " and k %" PRId64 ", too many logits", function, n, k);
+    for (int64_t i = 0; i < n; i++)
+        if (y[i] < 0 || y[i] >= k)
+            return jem__fail(JEM_ERROR_ARGUMENT,
+                             "%s: label %" PRId64 " is %" PRId32 ", expected 0..%" PRId64, function,
+                             i, y[i], k - 1);
+    for (int64_t i = 0; i < values; i++)
+        if (!isfinite(logits[i]))
+            return jem__fail(JEM_ERROR_ARGUMENT,
+                             "%s: logit %" PRId64 " of image %" PRId64
+                             " is %g, expected a finite number",
+                             function, i % k, i / k, (double)logits[i]);
+    return JEM_OK;
+}
+
+/* The first of equal ones. */
+static int64_t largest(const float *logits, int64_t k)
+{
+    int64_t best = 0;
+    for (int64_t j = 1; j < k; j++)
+        if (logits[j] > logits[best]) best = j;
+    return best;
+}
+
+/* Sum of exp(logit - top), which is at least 1. */
+static double exponentials(const float *logits, int64_t k, double top)
+{
+    double sum = 0;
+    for (int64_t j = 0; j < k; j++) sum += exp(logits[j] - top);
+    return sum;
+}
+
+jem_status jem_eval_accuracy(const float *logits, const int32_t *y, int64_t n, int64_t k,
+                             double *accuracy)
+{
+    int64_t right = 0;
+    JEM__TRY(check("jem_eval_accuracy", logits, y, n, k, accuracy));
+    for (int64_t i = 0; i < n; i++) right += largest(logits + i * k, k) == y[i];
+    *accuracy = (double)right / (double)n;
+    return JEM_OK;
+}
+
+jem_status jem_eval_nll(const float *logits, const int32_t *y, int64_t n, int64_t k, double *nll)
+{
+    double sum = 0;
+    JEM__TRY(check("jem_eval_nll", logits, y, n, k, nll));
+    for (int64_t i = 0; i < n; i++) {
+        const float *row = logits + i * k;
+        double top = row[largest(row, k)];
+        sum += log(exponentials(row, k, top)) + (top - row[y[i]]);
+    }
+    *nll = sum / (double)n;
+    return JEM_OK;
+}
+
+jem_status jem_eval_brier(const float *logits, const int32_t *y, int64_t n, int64_t k,
+                          double *brier)
+{
+    double sum = 0;
+    JEM__TRY(check("jem_eval_brier", logits, y, n, k, brier));
+    for (int64_t i = 0; i < n; i++) {
+        const float *row = logits + i * k;
+        double top = row[largest(row, k)], total = exponentials(row, k, top);
+        for (int64_t j = 0; j < k; j++) {
+            double miss = exp(row[j] - top) / total - (j == y[i]);
+            sum += miss * miss;
+        }
+    }
+    *brier = sum / (double)n;
+    return JEM_OK;
+}
+
+/* The bin b with b/bins < p <= (b+1)/bins. Rounding of p * bins may be off by
+   one at an edge, so the edges themselves decide. */
+static int64_t bin_of(double p, int64_t bins)
+{
+    double count = (double)bins;
+    int64_t b = (int64_t)ceil(p * count) - 1;
+    b = b < 0 ? 0 : b >= bins ? bins - 1 : b;
+    while (b > 0 && p <= (double)b / count) b--;
+    while (b < bins - 1 && p > (double)(b + 1) / count) b++;
+    return b;
+}
+
+typedef struct bin {
+    double confidence;
+    int64_t right, count;
+} bin;
+
+jem_status jem_eval_ece(const float *logits, const int32_t *y, int64_t n, int64_t k, int64_t bins,
+                        double *ece, double *confidence, double *accuracy, int64_t *count)
+{
+    bin *all = NULL;
+    JEM__TRY(check("jem_eval_ece", logits, y, n, k, ece));
+    if (bins < 1)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "jem_eval_ece: bins is %" PRId64 ", expected at least 1", bins);
+    JEM__TRY(jem__calloc(&all, bins, sizeof *all));
+    for (int64_t i = 0; i < n; i++) {
+        const float *row = logits + i * k;
+        int64_t class = largest(row, k);
+        double p = 1 / exponentials(row, k, row[class]);
+        bin *b = &all[bin_of(p, bins)];
+        b->confidence += p;
+        b->right += class == y[i];
+        b->count++;
+    }
+    *ece = 0;
+    for (int64_t b = 0; b < bins; b++) {
+        double size = all[b].count ? (double)all[b].count : 1, right = (double)all[b].right;
+        *ece += fabs(right - all[b].confidence) / (double)n;
+        if (confidence) confidence[b] = all[b].confidence / size;
+        if (accuracy) accuracy[b] = right / size;
+        if (count) count[b] = all[b].count;
+    }
+    jem__free(all);
+    return JEM_OK;
+}

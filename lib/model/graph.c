@@ -1,0 +1,151 @@
+#include "model/graph.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void jem__graph_clear(jem__graph *graph)
+{
+    jem__free(graph->nodes);
+    jem__free(graph->parameters);
+    *graph = (jem__graph){0};
+}
+
+jem__image jem__graph_shape(const jem__graph *graph, int32_t value)
+{
+    return value == 0 ? graph->input : graph->nodes[value - 1].shape;
+}
+
+int32_t jem__graph_coupled(const jem__graph *graph)
+{
+    for (int32_t i = 0; i < graph->node_count; i++)
+        if (graph->nodes[i].op == &jem__op_batch_norm) return 1;
+    return 0;
+}
+
+/* Makes room for one more item of size bytes in *items. */
+static jem_status grow(void *items, int32_t count, int32_t *room, int64_t size)
+{
+    void *old, *fresh;
+    if (count < *room) return JEM_OK;
+    int32_t more = *room ? *room * 2 : 64;
+    memcpy(&old, items, sizeof old);
+    JEM__TRY(jem__calloc(&fresh, more, size));
+    if (old) memcpy(fresh, old, (size_t)(count * size));
+    jem__free(old);
+    memcpy(items, &fresh, sizeof fresh);
+    *room = more;
+    return JEM_OK;
+}
+
+static int32_t add_node(jem__graph *g, const jem__node *node)
+{
+    if (g->status) return -1;
+    g->status = grow(&g->nodes, g->node_count, &g->node_room, sizeof *g->nodes);
+    if (g->status) return -1;
+    g->nodes[g->node_count++] = *node;
+    return g->node_count;
+}
+
+static int32_t add_parameter(jem__graph *g, const char *prefix, const char *suffix,
+                             int64_t dimensions, const int64_t *shape, jem_parameter_kind kind,
+                             float fill, int64_t fan_in)
+{
+    if (g->status) return -1;
+    g->status = grow(&g->parameters, g->parameter_count, &g->parameter_room, sizeof *g->parameters);
+    if (g->status) return -1;
+    jem__slot_info *p = &g->parameters[g->parameter_count];
+    *p = (jem__slot_info){.dimensions = dimensions, .kind = kind, .fill = fill, .fan_in = fan_in};
+    snprintf(p->name, sizeof p->name, "%s.%s", prefix, suffix);
+    memcpy(p->shape, shape, (size_t)dimensions * sizeof *shape);
+    return g->parameter_count++;
+}
+
+static jem__node node_of(const jem__op *op, int32_t a, int32_t b)
+{
+    return (jem__node){.op = op, .input = {a, b}, .parameter = {-1, -1, -1, -1}};
+}
+
+int32_t jem__graph_convolution(jem__graph *g, int32_t in, const char *prefix, int64_t channels,
+                               int64_t kernel, int64_t stride, int64_t pad)
+{
+    if (g->status) return -1;
+    jem__image s = jem__graph_shape(g, in);
+    jem__node node = node_of(&jem__op_convolution, in, -1);
+    int64_t shape[] = {channels, s.c, kernel, kernel}, fan_in = s.c * kernel * kernel;
+    node.kernel = kernel;
+    node.stride = stride;
+    node.pad = pad;
+    if (s.h + 2 * pad < kernel || s.w + 2 * pad < kernel) {
+        g->status = jem__fail(JEM_ERROR_SHAPE,
+                              "%s: image of %" PRId64 "x%" PRId64 " is smaller than the kernel",
+                              prefix, s.h, s.w);
+        return -1;
+    }
+    node.shape = (jem__image){channels, (s.h + 2 * pad - kernel) / stride + 1,
+                              (s.w + 2 * pad - kernel) / stride + 1};
+    node.parameter[0] =
+        add_parameter(g, prefix, "weight", 4, shape, JEM_PARAMETER_TRAINABLE, 0, fan_in);
+    node.parameter[1] =
+        add_parameter(g, prefix, "bias", 1, shape, JEM_PARAMETER_TRAINABLE, 0, fan_in);
+    return add_node(g, &node);
+}
+
+int32_t jem__graph_batch_norm(jem__graph *g, int32_t in, const char *prefix, float momentum)
+{
+    static const struct {
+        const char *name;
+        jem_parameter_kind kind;
+        float fill;
+    } parts[] = {{"weight", JEM_PARAMETER_TRAINABLE, 1},
+                 {"bias", JEM_PARAMETER_TRAINABLE, 0},
+                 {"running_mean", JEM_PARAMETER_STATISTIC, 0},
+                 {"running_var", JEM_PARAMETER_STATISTIC, 1}};
+    if (g->status) return -1;
+    jem__node node = node_of(&jem__op_batch_norm, in, -1);
+    node.shape = jem__graph_shape(g, in);
+    node.number = momentum;
+    for (int i = 0; i < 4; i++)
+        node.parameter[i] = add_parameter(g, prefix, parts[i].name, 1, &node.shape.c, parts[i].kind,
+                                          parts[i].fill, 0);
+    return add_node(g, &node);
+}
+
+int32_t jem__graph_unary(jem__graph *g, int32_t in, const jem__op *op, float number)
+{
+    if (g->status) return -1;
+    jem__node node = node_of(op, in, -1);
+    node.shape = jem__graph_shape(g, in);
+    node.number = number;
+    return add_node(g, &node);
+}
+
+int32_t jem__graph_add(jem__graph *g, int32_t a, int32_t b)
+{
+    if (g->status) return -1;
+    jem__node node = node_of(&jem__op_add, a, b);
+    node.shape = jem__graph_shape(g, a);
+    return add_node(g, &node);
+}
+
+int32_t jem__graph_pool(jem__graph *g, int32_t in)
+{
+    if (g->status) return -1;
+    jem__node node = node_of(&jem__op_pool, in, -1);
+    node.shape = (jem__image){jem__graph_shape(g, in).c, 1, 1};
+    return add_node(g, &node);
+}
+
+int32_t jem__graph_linear(jem__graph *g, int32_t in, const char *prefix, int64_t outputs)
+{
+    if (g->status) return -1;
+    jem__node node = node_of(&jem__op_linear, in, -1);
+    int64_t shape[] = {outputs, jem__graph_shape(g, in).c};
+    node.shape = (jem__image){outputs, 1, 1};
+    node.parameter[0] =
+        add_parameter(g, prefix, "weight", 2, shape, JEM_PARAMETER_TRAINABLE, 0, shape[1]);
+    node.parameter[1] =
+        add_parameter(g, prefix, "bias", 1, shape, JEM_PARAMETER_TRAINABLE, 0, shape[1]);
+    return add_node(g, &node);
+}

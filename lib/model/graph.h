@@ -1,0 +1,75 @@
+/* A network as a small graph of operators: what is computed, not how.
+
+   Node i produces value i + 1; value 0 is the input. Nodes come in the order of
+   computation. The last node is the classifier, the one before it the features. */
+#ifndef JEM__MODEL_GRAPH_H
+#define JEM__MODEL_GRAPH_H
+
+#include "base/config.h"
+#include "model/model.h"
+
+struct jem__plan;
+struct jem__node;
+
+/* One operator: emits the steps of a plan. (lib/model/op_*.c) */
+typedef struct jem__op {
+    const char *name;
+    jem_status (*forward)(struct jem__plan *plan, int32_t node);
+    jem_status (*backward)(struct jem__plan *plan, int32_t node);
+} jem__op;
+
+extern const jem__op jem__op_convolution, jem__op_batch_norm, jem__op_leaky_relu, jem__op_silu,
+    jem__op_dropout, jem__op_add, jem__op_pool, jem__op_linear;
+
+typedef struct jem__image {
+    int64_t c, h, w;
+} jem__image;
+
+typedef struct jem__node {
+    const jem__op *op;
+    int32_t input[2];            /* values; -1: none */
+    jem__image shape;            /* of the output, per image */
+    int32_t parameter[4];        /* of the graph; -1: none */
+    int64_t kernel, stride, pad; /* convolution */
+    float number;                /* dropout probability, slope, norm momentum */
+} jem__node;
+
+/* What a parameter is before it has storage. */
+typedef struct jem__slot_info {
+    char name[96];
+    int64_t dimensions, shape[4];
+    jem_parameter_kind kind;
+    float fill;     /* initial value of statistics, scales and shifts */
+    int64_t fan_in; /* > 0: U(-1/sqrt(fan_in), 1/sqrt(fan_in)) instead */
+} jem__slot_info;
+
+typedef struct jem__graph {
+    jem__image input;
+    int64_t classes;
+    jem__node *nodes;
+    int32_t node_count, node_room;
+    jem__slot_info *parameters;
+    int32_t parameter_count, parameter_room;
+    jem_status status; /* of the first builder that failed */
+} jem__graph;
+
+void jem__graph_clear(jem__graph *graph);
+jem__image jem__graph_shape(const jem__graph *graph, int32_t value);
+/* 1 if some node of the graph couples the images of a batch in training. */
+int32_t jem__graph_coupled(const jem__graph *graph);
+
+/* Builders return the new value, or -1 after a failure, which stays in
+   graph->status; they may be chained without checking. prefix names the
+   parameters: prefix.weight, prefix.bias, ... */
+int32_t jem__graph_convolution(jem__graph *g, int32_t in, const char *prefix, int64_t channels,
+                               int64_t kernel, int64_t stride, int64_t pad);
+int32_t jem__graph_batch_norm(jem__graph *g, int32_t in, const char *prefix, float momentum);
+int32_t jem__graph_unary(jem__graph *g, int32_t in, const jem__op *op, float number);
+int32_t jem__graph_add(jem__graph *g, int32_t a, int32_t b);
+int32_t jem__graph_pool(jem__graph *g, int32_t in);
+int32_t jem__graph_linear(jem__graph *g, int32_t in, const char *prefix, int64_t outputs);
+
+/* Architectures: settings model.* -> graph. */
+jem_status jem__wide_resnet(jem__graph *graph, const jem_config *config);
+
+#endif

@@ -1,0 +1,79 @@
+/* The model's own state: shared by the files of this room only. */
+#ifndef JEM__MODEL_INTERNAL_H
+#define JEM__MODEL_INTERNAL_H
+
+#include "format/safetensors.h"
+#include "model/parameters.h"
+#include "model/plan.h"
+#include <pthread.h>
+
+/* A packed copy of a parameter. */
+typedef struct jem__pack {
+    int32_t parameter;
+    int64_t version; /* of the weights it was made from; -1: not yet */
+    jem__layout *layout, *plain;
+    jem__primitive *reorder;
+    float *data;
+} jem__pack;
+
+typedef struct jem__entry {
+    char *key, *value;
+} jem__entry;
+
+/* A tensor of the file that the network does not use: kept for the next save. */
+typedef struct jem__extra {
+    char *name;
+    char dtype[8];
+    int64_t dimensions, shape[8], size;
+    uint8_t *bytes;
+} jem__extra;
+
+struct jem_model {
+    jem__count count;
+    jem_context *context;
+    jem_config *config; /* model.* as used */
+    jem__graph graph;
+    jem__engine *engine;
+    int64_t slice;
+    uint64_t seed;
+    int32_t check_input;
+
+    jem__parameter *parameters;
+    float *values, *gradients; /* all of them, one block each */
+    _Atomic int64_t version, packed_version;
+
+    jem__entry *metadata;
+    int64_t metadata_count;
+    jem__extra *extras;
+    int64_t extra_count;
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t returned;
+    jem__pack **packs;
+    int64_t pack_count, pack_room;
+    jem__plan **plans;
+    int64_t plan_count, plan_room;
+    struct jem_pass *idle; /* passes that plain calls borrow */
+    int64_t borrowed;
+};
+
+struct jem_pass *jem__pass_next(const jem_pass *pass);
+jem_status jem__model_new(jem_model **model, jem_context *context, const jem_config *config);
+jem_status jem__model_store(jem_model *model);     /* storage for the graph's parameters */
+void jem__model_initialise(jem_model *model);      /* initial weights */
+void jem__model_drop_parameters(jem_model *model); /* packs and storage */
+jem_status jem__metadata_put(jem_model *model, const char *key, const char *value);
+const char *jem__metadata_find(const jem_model *model, const char *key);
+
+/* The plan for n images; compiled once, kept. */
+jem_status jem__model_plan(jem_model *model, int64_t n, int32_t wants, const jem__plan **plan);
+
+/* Borrowed passes: at most one per worker and one more, others wait. */
+jem_status jem__pass_borrow(jem_pass **pass, jem_model *model, jem_pass_mode mode);
+void jem__pass_return(jem_pass *pass);
+void jem__pass_free(jem_pass *pass); /* without touching the model's references */
+/* Forward of any n >= 0 images; outputs may be NULL. */
+jem_status jem__pass_infer(jem_pass *pass, const float *x, int64_t n, float *logits,
+                           float *features);
+
+#endif

@@ -1,0 +1,298 @@
+/* A model's life: create, clone, destroy; what it is; metadata; its plans. */
+#include "base/memory.h"
+#include "base/status.h"
+#include "model/internal.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Settings that the file keeps as metadata of the same name. */
+static const char *const architecture[] = {"architecture",  "depth",      "widen_factor", "classes",
+                                           "channels",      "height",     "width",        "norm",
+                                           "norm_momentum", "activation", "dropout"};
+enum { ARCHITECTURE = sizeof architecture / sizeof architecture[0] };
+
+/* ---- Metadata ---- */
+
+const char *jem__metadata_find(const jem_model *model, const char *key)
+{
+    for (int64_t i = 0; i < model->metadata_count; i++)
+        if (strcmp(model->metadata[i].key, key) == 0) return model->metadata[i].value;
+    return NULL;
+}
+
+jem_status jem__metadata_put(jem_model *model, const char *key, const char *value)
+{
+    char *copy = jem__strdup(value);
+    if (!copy) return JEM_ERROR_MEMORY;
+    for (int64_t i = 0; i < model->metadata_count; i++)
+        if (strcmp(model->metadata[i].key, key) == 0) {
+            jem__free(model->metadata[i].value);
+            model->metadata[i].value = copy;
+            return JEM_OK;
+        }
+    jem__entry *fresh = NULL;
+    char *name = jem__strdup(key);
+    if (!name || jem__alloc(&fresh, model->metadata_count + 1, sizeof *fresh)) {
+        jem__free(name);
+        jem__free(copy);
+        return JEM_ERROR_MEMORY;
+    }
+    if (model->metadata)
+        memcpy(fresh, model->metadata, (size_t)model->metadata_count * sizeof *fresh);
+    jem__free(model->metadata);
+    model->metadata = fresh;
+    model->metadata[model->metadata_count++] = (jem__entry){name, copy};
+    return JEM_OK;
+}
+
+static jem_status describe(jem_model *model)
+{
+    JEM__TRY(jem__metadata_put(model, "format", "jem"));
+    for (int i = 0; i < ARCHITECTURE; i++) {
+        char key[64], text[64];
+        snprintf(key, sizeof key, "model.%s", architecture[i]);
+        JEM__TRY(jem__config_print(model->config, key, text, sizeof text));
+        JEM__TRY(jem__metadata_put(model, architecture[i], text));
+    }
+    const char *names = jem__config_str(model->config, "model.class_names");
+    return *names ? jem__metadata_put(model, "class_names", names) : JEM_OK;
+}
+
+int64_t jem_model_metadata_get(const jem_model *model, const char *key, char *buffer,
+                               int64_t capacity)
+{
+    const char *value = model && key ? jem__metadata_find(model, key) : NULL;
+    if (!value) {
+        if (buffer && capacity > 0) *buffer = 0;
+        return -1;
+    }
+    return jem__copy_text(value, buffer, capacity);
+}
+
+jem_status jem_model_metadata_set(jem_model *model, const char *key, const char *value)
+{
+    JEM__REQUIRE(model, "jem_model_metadata_set");
+    JEM__REQUIRE(key, "jem_model_metadata_set");
+    JEM__REQUIRE(value, "jem_model_metadata_set");
+    int fixed = strcmp(key, "format") == 0;
+    for (int i = 0; i < ARCHITECTURE; i++) fixed |= strcmp(key, architecture[i]) == 0;
+    if (fixed)
+        return jem__fail(JEM_ERROR_STATE,
+                         "jem_model_metadata_set: %s describes the network and cannot be set", key);
+    return jem__metadata_put(model, key, value);
+}
+
+int64_t jem_model_metadata_count(const jem_model *model)
+{
+    return model ? model->metadata_count : 0;
+}
+
+const char *jem_model_metadata_key(const jem_model *model, int64_t index)
+{
+    return model && index >= 0 && index < model->metadata_count ? model->metadata[index].key : NULL;
+}
+
+int64_t jem_model_class_name(const jem_model *model, int64_t k, char *buffer, int64_t capacity)
+{
+    char text[128];
+    if (buffer && capacity > 0) *buffer = 0;
+    if (!model || k < 0 || k >= model->graph.classes) return -1;
+    const char *at = jem__metadata_find(model, "class_names");
+    for (int64_t i = 0; at && i < k; i++) {
+        at = strchr(at, ',');
+        if (at) at++;
+    }
+    if (at && *at && *at != ',')
+        snprintf(text, sizeof text, "%.*s", (int)strcspn(at, ","), at);
+    else
+        snprintf(text, sizeof text, "%" PRId64, k);
+    return jem__copy_text(text, buffer, capacity);
+}
+
+/* ---- Life ---- */
+
+jem_status jem__model_new(jem_model **out, jem_context *context, const jem_config *config)
+{
+    jem_model *model = NULL;
+    *out = NULL;
+    JEM__TRY(jem__calloc(&model, 1, sizeof *model));
+    jem__count_init(&model->count);
+    pthread_mutex_init(&model->lock, NULL);
+    pthread_cond_init(&model->returned, NULL);
+    model->context = jem__context_take(context);
+    model->packed_version = -1;
+    jem_status status =
+        config ? jem_config_clone(&model->config, config) : jem_config_create(&model->config);
+    if (!status) {
+        model->slice = jem__config_i64(config, "model.slice");
+        model->seed = (uint64_t)jem__config_i64(config, "model.seed");
+        model->check_input = jem__config_i64(config, "model.check_input") != 0;
+        status = jem__engine_create(&model->engine);
+    }
+    if (!status) status = jem__wide_resnet(&model->graph, model->config);
+    if (!status) status = jem__model_store(model);
+    if (!status) status = describe(model);
+    if (status) {
+        jem_model_destroy(model);
+        return status;
+    }
+    *out = model;
+    return JEM_OK;
+}
+
+jem_status jem_model_create(jem_model **model, jem_context *context, const jem_config *config)
+{
+    JEM__REQUIRE(model, "jem_model_create");
+    *model = NULL;
+    JEM__REQUIRE(context, "jem_model_create");
+    JEM__TRY(jem__model_new(model, context, config));
+    jem__model_initialise(*model);
+    return JEM_OK;
+}
+
+static jem_status copy_extras(jem_model *copy, const jem_model *model)
+{
+    JEM__TRY(jem__calloc(&copy->extras, model->extra_count, sizeof *copy->extras));
+    for (int64_t i = 0; i < model->extra_count; i++) {
+        jem__extra *to = &copy->extras[i];
+        *to = model->extras[i];
+        to->bytes = NULL;
+        to->name = jem__strdup(model->extras[i].name);
+        copy->extra_count = i + 1;
+        if (!to->name) return JEM_ERROR_MEMORY;
+        JEM__TRY(jem__alloc(&to->bytes, to->size, 1));
+        memcpy(to->bytes, model->extras[i].bytes, (size_t)to->size);
+    }
+    return JEM_OK;
+}
+
+jem_status jem_model_clone(jem_model **copy, const jem_model *model)
+{
+    JEM__REQUIRE(copy, "jem_model_clone");
+    *copy = NULL;
+    JEM__REQUIRE(model, "jem_model_clone");
+    jem_model *fresh = NULL;
+    JEM__TRY(jem__model_new(&fresh, model->context, model->config));
+    for (int32_t i = 0; i < model->graph.parameter_count; i++)
+        memcpy(fresh->parameters[i].value, model->parameters[i].value,
+               (size_t)model->parameters[i].elements * sizeof(float));
+    jem_status status = copy_extras(fresh, model);
+    for (int64_t i = 0; !status && i < model->metadata_count; i++)
+        status = jem__metadata_put(fresh, model->metadata[i].key, model->metadata[i].value);
+    if (status) {
+        jem_model_destroy(fresh);
+        return status;
+    }
+    jem__model_touch(fresh);
+    *copy = fresh;
+    return JEM_OK;
+}
+
+jem_model *jem__model_take(jem_model *model)
+{
+    jem__count_take(&model->count);
+    return model;
+}
+
+jem_context *jem__model_context(const jem_model *model)
+{
+    return model->context;
+}
+
+void jem_model_destroy(jem_model *model)
+{
+    if (!model || !jem__count_drop(&model->count)) return;
+    while (model->idle) {
+        jem_pass *pass = model->idle;
+        model->idle = jem__pass_next(pass);
+        jem__pass_free(pass);
+    }
+    for (int64_t i = 0; i < model->plan_count; i++) jem__plan_destroy(model->plans[i]);
+    jem__free(model->plans);
+    jem__model_drop_parameters(model);
+    for (int64_t i = 0; i < model->metadata_count; i++) {
+        jem__free(model->metadata[i].key);
+        jem__free(model->metadata[i].value);
+    }
+    jem__free(model->metadata);
+    for (int64_t i = 0; i < model->extra_count; i++) {
+        jem__free(model->extras[i].name);
+        jem__free(model->extras[i].bytes);
+    }
+    jem__free(model->extras);
+    jem__graph_clear(&model->graph);
+    jem__engine_destroy(model->engine);
+    jem_config_destroy(model->config);
+    pthread_mutex_destroy(&model->lock);
+    pthread_cond_destroy(&model->returned);
+    jem_context_destroy(model->context);
+    jem__free(model);
+}
+
+jem_status jem_model_info(const jem_model *model, int64_t *channels, int64_t *height,
+                          int64_t *width, int64_t *classes, int64_t *features)
+{
+    JEM__REQUIRE(model, "jem_model_info");
+    const jem__graph *g = &model->graph;
+    if (channels) *channels = g->input.c;
+    if (height) *height = g->input.h;
+    if (width) *width = g->input.w;
+    if (classes) *classes = g->classes;
+    if (features) *features = jem__graph_shape(g, g->nodes[g->node_count - 1].input[0]).c;
+    return JEM_OK;
+}
+
+jem_status jem_model_input_range(const jem_model *model, float *low, float *high)
+{
+    JEM__REQUIRE(model, "jem_model_input_range");
+    if (low) *low = -1;
+    if (high) *high = 1;
+    return JEM_OK;
+}
+
+/* ---- Plans ---- */
+
+typedef struct compilation {
+    jem_model *model;
+    int64_t n;
+    int32_t wants;
+    jem__plan *plan;
+} compilation;
+
+static jem_status compile_task(void *user, int64_t index, int64_t worker)
+{
+    compilation *c = user;
+    (void)index, (void)worker;
+    return jem__plan_create(&c->plan, c->model, &c->model->graph, c->n, c->wants);
+}
+
+static jem_status room_for_plan(jem_model *model)
+{
+    jem__plan **fresh;
+    if (model->plan_count < model->plan_room) return JEM_OK;
+    int64_t room = model->plan_room ? 2 * model->plan_room : 16;
+    JEM__TRY(jem__calloc(&fresh, room, sizeof *fresh));
+    if (model->plans) memcpy(fresh, model->plans, (size_t)model->plan_count * sizeof *fresh);
+    jem__free(model->plans);
+    model->plans = fresh;
+    model->plan_room = room;
+    return JEM_OK;
+}
+
+jem_status jem__model_plan(jem_model *model, int64_t n, int32_t wants, const jem__plan **plan)
+{
+    *plan = NULL;
+    pthread_mutex_lock(&model->lock);
+    for (int64_t i = 0; i < model->plan_count; i++)
+        if (model->plans[i]->n == n && model->plans[i]->wants == wants) *plan = model->plans[i];
+    jem_status status = *plan ? JEM_OK : room_for_plan(model);
+    if (!status && !*plan) {
+        compilation c = {model, n, wants, NULL};
+        status = jem__pool_run(model->context->pool, 1, compile_task, &c);
+        if (!status) *plan = model->plans[model->plan_count++] = c.plan;
+    }
+    pthread_mutex_unlock(&model->lock);
+    return status;
+}

@@ -1,0 +1,109 @@
+/* y = W x + b on plain [n,c] rows. Small: own loops, sums in a fixed order. */
+#include "base/status.h"
+#include "model/plan.h"
+#include "tensor/elementwise.h"
+#include <string.h>
+
+enum { X, W, B, Y };      /* forward */
+enum { DY, BW, DX };      /* backward to the input */
+enum { PX, PDY, DW, DB }; /* backward to the parameters */
+
+/* Sixteen sums side by side, so that it vectorises without reordering any. */
+JEM__CLONES
+static float dot(const float *a, const float *b, int64_t n)
+{
+    float sums[16] = {0}, total = 0;
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (int j = 0; j < 16; j++) sums[j] += a[i + j] * b[i + j];
+    for (; i < n; i++) sums[i % 16] += a[i] * b[i];
+    for (int j = 0; j < 16; j++) total += sums[j];
+    return total;
+}
+
+JEM__CLONES
+static void axpy(float a, const float *x, float *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
+}
+
+static int64_t inputs(const jem__step *step, const jem__slot *slot)
+{
+    return jem__graph_shape(slot->plan->graph, step->node->input[0]).c;
+}
+
+static void linear_forward(const jem__step *step, jem__slot *slot)
+{
+    int64_t c = inputs(step, slot), k = step->node->shape.c;
+    const float *x = jem__slot_data(slot, step->buffer[X]);
+    const float *w = jem__slot_data(slot, step->buffer[W]);
+    const float *b = jem__slot_data(slot, step->buffer[B]);
+    float *y = jem__slot_data(slot, step->buffer[Y]);
+    for (int64_t i = 0; i < slot->plan->n; i++)
+        for (int64_t j = 0; j < k; j++) y[i * k + j] = b[j] + dot(x + i * c, w + j * c, c);
+}
+
+static void linear_data(const jem__step *step, jem__slot *slot)
+{
+    int64_t c = inputs(step, slot), k = step->node->shape.c, n = slot->plan->n;
+    const float *dy = jem__slot_data(slot, step->buffer[DY]);
+    const float *w = jem__slot_data(slot, step->buffer[BW]);
+    float *dx = jem__slot_data(slot, step->buffer[DX]);
+    memset(dx, 0, (size_t)(n * c) * sizeof *dx);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < k; j++) axpy(dy[i * k + j], w + j * c, dx + i * c, c);
+}
+
+static void linear_weights(const jem__step *step, jem__slot *slot)
+{
+    int64_t c = inputs(step, slot), k = step->node->shape.c, n = slot->plan->n;
+    const float *x = jem__slot_data(slot, step->buffer[PX]);
+    const float *dy = jem__slot_data(slot, step->buffer[PDY]);
+    float *dw = jem__slot_data(slot, step->buffer[DW]),
+          *db = jem__slot_data(slot, step->buffer[DB]);
+    memset(dw, 0, (size_t)(k * c) * sizeof *dw);
+    memset(db, 0, (size_t)k * sizeof *db);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < k; j++) {
+            axpy(dy[i * k + j], x + i * c, dw + j * c, c);
+            db[j] += dy[i * k + j];
+        }
+}
+
+static jem_status forward(jem__plan *plan, int32_t index)
+{
+    const jem__node *node = &plan->graph->nodes[index];
+    const jem__layout *plain;
+    int32_t b[4];
+    JEM__TRY(jem__plan_plain(plan, node->shape, &plain));
+    JEM__TRY(jem__plan_define(plan, index + 1, plain));
+    JEM__TRY(jem__plan_parameter(plan, node->parameter[0], &b[W]));
+    JEM__TRY(jem__plan_parameter(plan, node->parameter[1], &b[B]));
+    b[X] = plan->values[node->input[0]].buffer;
+    b[Y] = plan->values[index + 1].buffer;
+    return jem__plan_kernel(plan, node, linear_forward, 1, b, 4);
+}
+
+static jem_status backward(jem__plan *plan, int32_t index)
+{
+    const jem__node *node = &plan->graph->nodes[index];
+    int64_t c = jem__graph_shape(plan->graph, node->input[0]).c, k = node->shape.c;
+    int32_t b[4];
+    if (plan->wants & JEM__WANT_PARAMETERS) {
+        b[PX] = plan->values[node->input[0]].buffer;
+        b[PDY] = plan->values[index + 1].gradient;
+        JEM__TRY(jem__plan_buffer(plan, c * k * 4, &b[DW]));
+        JEM__TRY(jem__plan_buffer(plan, k * 4, &b[DB]));
+        JEM__TRY(jem__plan_kernel(plan, node, linear_weights, 1, b, 4));
+        JEM__TRY(jem__plan_gradient_out(plan, node->parameter[0], b[DW]));
+        JEM__TRY(jem__plan_gradient_out(plan, node->parameter[1], b[DB]));
+    }
+    if (!jem__plan_wants_gradient(plan, node->input[0])) return JEM_OK;
+    b[DY] = plan->values[index + 1].gradient;
+    JEM__TRY(jem__plan_parameter(plan, node->parameter[0], &b[BW]));
+    JEM__TRY(jem__plan_buffer(plan, plan->n * c * 4, &b[DX]));
+    JEM__TRY(jem__plan_kernel(plan, node, linear_data, 1, b, 3));
+    return jem__plan_gradient(plan, node->input[0], b[DX]);
+}
+
+const jem__op jem__op_linear = {"linear", forward, backward};

@@ -1,0 +1,298 @@
+/* Parameters: storage, initial values, packed copies, access by index. */
+#include "base/memory.h"
+#include "base/random.h"
+#include "base/status.h"
+#include "model/internal.h"
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static int64_t elements_of(const jem__slot_info *p)
+{
+    int64_t elements = 1;
+    for (int64_t i = 0; i < p->dimensions; i++) elements *= p->shape[i];
+    return elements;
+}
+
+jem_status jem__model_store(jem_model *model)
+{
+    const jem__graph *g = &model->graph;
+    int64_t total = 0, at = 0;
+    for (int32_t i = 0; i < g->parameter_count; i++)
+        total += (elements_of(&g->parameters[i]) + 15) & ~(int64_t)15;
+    JEM__TRY(jem__calloc(&model->parameters, g->parameter_count, sizeof *model->parameters));
+    JEM__TRY(jem__calloc(&model->values, total, sizeof(float)));
+    JEM__TRY(jem__calloc(&model->gradients, total, sizeof(float)));
+    for (int32_t i = 0; i < g->parameter_count; i++) {
+        const jem__slot_info *info = &g->parameters[i];
+        jem__parameter *p = &model->parameters[i];
+        p->name = info->name;
+        p->dimensions = info->dimensions;
+        memcpy(p->shape, info->shape, sizeof p->shape);
+        p->elements = elements_of(info);
+        p->kind = info->kind;
+        p->value = model->values + at;
+        p->gradient = info->kind == JEM_PARAMETER_TRAINABLE ? model->gradients + at : NULL;
+        at += (p->elements + 15) & ~(int64_t)15;
+    }
+    return JEM_OK;
+}
+
+void jem__model_initialise(jem_model *model)
+{
+    for (int32_t i = 0; i < model->graph.parameter_count; i++) {
+        const jem__slot_info *info = &model->graph.parameters[i];
+        jem__parameter *p = &model->parameters[i];
+        if (info->fan_in > 0) {
+            float bound = (float)(1 / sqrt((double)info->fan_in));
+            jem__random r;
+            jem__random_at(&r, model->seed, JEM__RANDOM_INIT, 0, (uint64_t)i, 0);
+            jem__random_fill_uniform(&r, -bound, bound, p->value, p->elements);
+        } else {
+            for (int64_t j = 0; j < p->elements; j++) p->value[j] = info->fill;
+        }
+    }
+    jem__model_touch(model);
+}
+
+static void pack_destroy(jem__pack *pack)
+{
+    if (!pack) return;
+    jem__primitive_destroy(pack->reorder);
+    jem__layout_destroy(pack->layout);
+    jem__layout_destroy(pack->plain);
+    jem__free(pack->data);
+    jem__free(pack);
+}
+
+void jem__model_drop_parameters(jem_model *model)
+{
+    for (int64_t i = 0; i < model->pack_count; i++) pack_destroy(model->packs[i]);
+    jem__free(model->packs);
+    jem__free(model->parameters);
+    jem__free(model->values);
+    jem__free(model->gradients);
+}
+
+/* ---- For plans ---- */
+
+jem__engine *jem__model_engine(const jem_model *model)
+{
+    return model->engine;
+}
+uint64_t jem__model_seed(const jem_model *model)
+{
+    return model->seed;
+}
+int64_t jem__model_version(const jem_model *model)
+{
+    return model->version;
+}
+void jem__model_touch(jem_model *model)
+{
+    model->version++;
+}
+
+float *jem__model_master(const jem_model *model, int32_t parameter)
+{
+    return model->parameters[parameter].value;
+}
+
+jem_status jem__model_pack(jem_model *model, int32_t parameter, const jem__layout *layout,
+                           float **packed)
+{
+    for (int64_t i = 0; i < model->pack_count; i++)
+        if (model->packs[i]->parameter == parameter &&
+            jem__layout_equal(model->packs[i]->layout, layout)) {
+            *packed = model->packs[i]->data;
+            return JEM_OK;
+        }
+    if (model->pack_count == model->pack_room) {
+        jem__pack **fresh;
+        int64_t room = model->pack_room ? 2 * model->pack_room : 64;
+        JEM__TRY(jem__calloc(&fresh, room, sizeof *fresh));
+        if (model->packs) memcpy(fresh, model->packs, (size_t)model->pack_count * sizeof *fresh);
+        jem__free(model->packs);
+        model->packs = fresh;
+        model->pack_room = room;
+    }
+    const jem__parameter *p = &model->parameters[parameter];
+    jem__pack *pack;
+    JEM__TRY(jem__calloc(&pack, 1, sizeof *pack));
+    pack->parameter = parameter;
+    pack->version = -1;
+    jem_status status = jem__layout_clone(&pack->layout, layout);
+    if (!status) status = jem__layout_create(&pack->plain, (int32_t)p->dimensions, p->shape);
+    if (!status)
+        status = jem__primitive_reorder(&pack->reorder, model->engine, pack->plain, pack->layout);
+    if (!status) status = jem__alloc(&pack->data, jem__layout_bytes(layout), 1);
+    if (status) {
+        pack_destroy(pack);
+        return status;
+    }
+    model->packs[model->pack_count++] = pack;
+    model->packed_version = -1;
+    *packed = pack->data;
+    return JEM_OK;
+}
+
+static jem_status refresh_task(void *user, int64_t index, int64_t worker)
+{
+    jem_model *model = user;
+    jem__pack *pack = model->packs[index];
+    jem__stream *stream = NULL;
+    jem__call *call = NULL;
+    void *scratch = NULL;
+    (void)worker;
+    if (pack->version == model->version) return JEM_OK;
+    jem_status status = JEM_OK;
+    if (jem__primitive_scratch(pack->reorder) > 0)
+        status = jem__alloc(&scratch, jem__primitive_scratch(pack->reorder), 1);
+    void *memory[] = {model->parameters[pack->parameter].value, pack->data, scratch};
+    if (!status) status = jem__stream_create(&stream, model->engine);
+    if (!status) status = jem__call_create(&call, pack->reorder, model->engine, memory);
+    if (!status) status = jem__call_run(call, stream);
+    if (!status) pack->version = model->version;
+    jem__call_destroy(call);
+    jem__stream_destroy(stream);
+    jem__free(scratch);
+    return status;
+}
+
+jem_status jem__model_refresh(jem_model *model)
+{
+    if (model->packed_version == model->version) return JEM_OK;
+    pthread_mutex_lock(&model->lock);
+    jem_status status = jem__pool_run(model->context->pool, model->pack_count, refresh_task, model);
+    if (!status) model->packed_version = model->version;
+    pthread_mutex_unlock(&model->lock);
+    return status;
+}
+
+/* ---- For the rest of the library ---- */
+
+int64_t jem__model_parameters(jem_model *model, const jem__parameter **list)
+{
+    *list = model->parameters;
+    return model->graph.parameter_count;
+}
+
+/* ---- Public ---- */
+
+static jem_status check(const jem_model *model, const char *function, int64_t index)
+{
+    JEM__REQUIRE(model, function);
+    if (index < 0 || index >= model->graph.parameter_count)
+        return jem__fail(JEM_ERROR_ARGUMENT, "%s: parameter %" PRId64 ", expected 0..%d", function,
+                         index, model->graph.parameter_count - 1);
+    return JEM_OK;
+}
+
+static jem_status check_array(const jem_model *model, const char *function, int64_t index,
+                              const void *values, int64_t elements)
+{
+    JEM__TRY(check(model, function, index));
+    JEM__REQUIRE(values, function);
+    if (elements != model->parameters[index].elements)
+        return jem__fail(JEM_ERROR_SHAPE, "%s: %s: got %" PRId64 " elements, expected %" PRId64,
+                         function, model->parameters[index].name, elements,
+                         model->parameters[index].elements);
+    return JEM_OK;
+}
+
+static jem_status check_gradient(const jem_model *model, const char *function, int64_t index)
+{
+    if (!model->parameters[index].gradient)
+        return jem__fail(JEM_ERROR_STATE, "%s: %s is a statistic and has no gradient", function,
+                         model->parameters[index].name);
+    return JEM_OK;
+}
+
+int64_t jem_model_parameter_count(const jem_model *model)
+{
+    return model ? model->graph.parameter_count : 0;
+}
+
+jem_status jem_model_parameter_info(const jem_model *model, int64_t index, const char **name,
+                                    int64_t *dimensions, int64_t *shape, int64_t *elements,
+                                    jem_parameter_kind *kind)
+{
+    JEM__TRY(check(model, "jem_model_parameter_info", index));
+    const jem__parameter *p = &model->parameters[index];
+    if (name) *name = p->name;
+    if (dimensions) *dimensions = p->dimensions;
+    if (shape) memcpy(shape, p->shape, (size_t)p->dimensions * sizeof *shape);
+    if (elements) *elements = p->elements;
+    if (kind) *kind = p->kind;
+    return JEM_OK;
+}
+
+int64_t jem_model_parameter_find(const jem_model *model, const char *name)
+{
+    if (!model || !name) return -1;
+    for (int32_t i = 0; i < model->graph.parameter_count; i++)
+        if (strcmp(model->parameters[i].name, name) == 0) return i;
+    return -1;
+}
+
+jem_status jem_model_parameter_get(const jem_model *model, int64_t index, float *values,
+                                   int64_t elements)
+{
+    JEM__TRY(check_array(model, "jem_model_parameter_get", index, values, elements));
+    memcpy(values, model->parameters[index].value, (size_t)elements * sizeof *values);
+    return JEM_OK;
+}
+
+jem_status jem_model_parameter_set(jem_model *model, int64_t index, const float *values,
+                                   int64_t elements)
+{
+    JEM__TRY(check_array(model, "jem_model_parameter_set", index, values, elements));
+    memcpy(model->parameters[index].value, values, (size_t)elements * sizeof *values);
+    jem__model_touch(model);
+    return JEM_OK;
+}
+
+jem_status jem_model_parameter_map(jem_model *model, int64_t index, float **values)
+{
+    JEM__REQUIRE(values, "jem_model_parameter_map");
+    *values = NULL;
+    JEM__TRY(check(model, "jem_model_parameter_map", index));
+    *values = model->parameters[index].value;
+    return JEM_OK;
+}
+
+jem_status jem_model_parameter_unmap(jem_model *model, int64_t index)
+{
+    JEM__TRY(check(model, "jem_model_parameter_unmap", index));
+    jem__model_touch(model);
+    return JEM_OK;
+}
+
+jem_status jem_model_gradient_get(const jem_model *model, int64_t index, float *values,
+                                  int64_t elements)
+{
+    JEM__TRY(check_array(model, "jem_model_gradient_get", index, values, elements));
+    JEM__TRY(check_gradient(model, "jem_model_gradient_get", index));
+    memcpy(values, model->parameters[index].gradient, (size_t)elements * sizeof *values);
+    return JEM_OK;
+}
+
+jem_status jem_model_gradient_map(jem_model *model, int64_t index, float **values)
+{
+    JEM__REQUIRE(values, "jem_model_gradient_map");
+    *values = NULL;
+    JEM__TRY(check(model, "jem_model_gradient_map", index));
+    JEM__TRY(check_gradient(model, "jem_model_gradient_map", index));
+    *values = model->parameters[index].gradient;
+    return JEM_OK;
+}
+
+jem_status jem_model_gradient_zero(jem_model *model)
+{
+    JEM__REQUIRE(model, "jem_model_gradient_zero");
+    for (int32_t i = 0; i < model->graph.parameter_count; i++)
+        if (model->parameters[i].gradient)
+            memset(model->parameters[i].gradient, 0,
+                   (size_t)model->parameters[i].elements * sizeof(float));
+    return JEM_OK;
+}

@@ -1,0 +1,487 @@
+/* A pass: a batch cut into slices, each with a slot of the plan for its size.
+
+   Slices follow from the batch size and model.slice, never from the number of
+   threads, and parameter gradients add up in slice order. Passes that keep
+   activations between forward and backward, or whose slices are coupled, have a
+   slot per slice; the others a slot per worker. */
+#include "base/memory.h"
+#include "base/status.h"
+#include "energy/energy.h"
+#include "model/internal.h"
+#include "tensor/elementwise.h"
+#include <inttypes.h>
+#include <string.h>
+
+struct jem_pass {
+    jem_model *model;
+    jem_pass_mode mode;
+    int32_t wants, coupled, borrowed;
+    int64_t max_batch, image, classes;
+    jem__slot **slots;
+    int64_t slot_count;
+    /* The batch at hand. */
+    int64_t n, slice, slices, tail; /* images; per slice; slices; images of the last one */
+    int32_t per_slice;
+    int64_t version; /* of the weights at forward; -1: no forward to go back from */
+    int64_t dropout_stream, dropout_number;
+    struct jem_pass *next; /* among the idle ones of a model */
+};
+
+static int32_t wants_of(jem_pass_mode mode)
+{
+    switch (mode) {
+    case JEM_PASS_INFER:
+        return 0;
+    case JEM_PASS_INPUT_GRADIENT:
+        return JEM__WANT_INPUT;
+    case JEM_PASS_GRADIENT:
+        return JEM__WANT_INPUT | JEM__WANT_PARAMETERS;
+    case JEM_PASS_TRAIN:
+        return JEM__WANT_INPUT | JEM__WANT_PARAMETERS | JEM__TRAINING;
+    case JEM_PASS_TRAIN_INPUT:
+        return JEM__WANT_INPUT | JEM__TRAINING;
+    default:
+        return -1;
+    }
+}
+
+static jem_status create(jem_pass **out, jem_model *model, jem_pass_mode mode, int64_t max_batch)
+{
+    jem_pass *pass = NULL;
+    const jem__graph *g = &model->graph;
+    *out = NULL;
+    JEM__TRY(jem__calloc(&pass, 1, sizeof *pass));
+    pass->model = model;
+    pass->mode = mode;
+    pass->wants = wants_of(mode);
+    pass->coupled = (pass->wants & JEM__TRAINING) && jem__graph_coupled(g);
+    pass->max_batch = max_batch;
+    pass->image = g->input.c * g->input.h * g->input.w;
+    pass->classes = g->classes;
+    pass->version = -1;
+    *out = pass;
+    return JEM_OK;
+}
+
+static jem_status arrange(jem_pass *pass, int64_t n, int32_t keep);
+
+jem_status jem_pass_create(jem_pass **pass, jem_model *model, jem_pass_mode mode, int64_t max_batch)
+{
+    JEM__REQUIRE(pass, "jem_pass_create");
+    *pass = NULL;
+    JEM__REQUIRE(model, "jem_pass_create");
+    if (wants_of(mode) < 0)
+        return jem__fail(JEM_ERROR_ARGUMENT, "jem_pass_create: mode %d, expected 1..5", mode);
+    if (max_batch < 1 || max_batch > INT32_MAX)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "jem_pass_create: max_batch %" PRId64 ", expected 1..2147483647",
+                         max_batch);
+    JEM__TRY(create(pass, jem__model_take(model), mode, max_batch));
+    /* Compile and allocate now, so that running needs neither. */
+    jem_status status = arrange(*pass, max_batch, 1);
+    if (status) {
+        jem_pass_destroy(*pass);
+        *pass = NULL;
+    }
+    return status;
+}
+
+void jem__pass_free(jem_pass *pass)
+{
+    if (!pass) return;
+    for (int64_t i = 0; i < pass->slot_count; i++) jem__slot_destroy(pass->slots[i]);
+    jem__free(pass->slots);
+    jem__free(pass);
+}
+
+void jem_pass_destroy(jem_pass *pass)
+{
+    if (!pass) return;
+    jem_model *model = pass->model;
+    jem__pass_free(pass);
+    jem_model_destroy(model);
+}
+
+jem_status jem_pass_set_stream(jem_pass *pass, int64_t stream, int64_t number)
+{
+    JEM__REQUIRE(pass, "jem_pass_set_stream");
+    if (stream < 0 || number < 0)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "jem_pass_set_stream: got %" PRId64 ", %" PRId64 ", expected numbers >= 0",
+                         stream, number);
+    pass->dropout_stream = stream;
+    pass->dropout_number = number;
+    return JEM_OK;
+}
+
+/* ---- Slices and slots ---- */
+
+static int64_t first_of(const jem_pass *pass, int64_t slice)
+{
+    return slice * pass->slice;
+}
+static int64_t count_of(const jem_pass *pass, int64_t slice)
+{
+    return slice == pass->slices - 1 ? pass->tail : pass->slice;
+}
+
+/* A batch that fits one slice is halved, so that two workers share it. */
+static int64_t slice_size(const jem_pass *pass, int64_t n)
+{
+    int64_t half = (n + 1) / 2, slice = pass->coupled && half < 2 ? 2 : half;
+    return slice < pass->model->slice ? slice : pass->model->slice;
+}
+
+static jem_status place(jem_pass *pass, int64_t index, const jem__plan *plan)
+{
+    if (pass->slots[index] && pass->slots[index]->plan == plan) return JEM_OK;
+    jem__slot_destroy(pass->slots[index]);
+    pass->slots[index] = NULL;
+    return jem__slot_create(&pass->slots[index], plan);
+}
+
+static jem_status room_for_slots(jem_pass *pass, int64_t count)
+{
+    jem__slot **fresh;
+    if (count <= pass->slot_count) return JEM_OK;
+    JEM__TRY(jem__calloc(&fresh, count, sizeof *fresh));
+    if (pass->slots) memcpy(fresh, pass->slots, (size_t)pass->slot_count * sizeof *fresh);
+    jem__free(pass->slots);
+    pass->slots = fresh;
+    pass->slot_count = count;
+    return JEM_OK;
+}
+
+/* Cuts n images into slices and sees that every slot is there. */
+static jem_status arrange(jem_pass *pass, int64_t n, int32_t keep)
+{
+    const jem__plan *full = NULL, *tail;
+    int64_t workers = jem__pool_threads(pass->model->context->pool);
+    pass->version = -1;
+    pass->n = n;
+    pass->slice = slice_size(pass, n);
+    pass->slices = (n + pass->slice - 1) / pass->slice;
+    pass->tail = n - (pass->slices - 1) * pass->slice;
+    pass->per_slice = keep || pass->coupled;
+    JEM__TRY(jem__model_plan(pass->model, pass->tail, pass->wants, &tail));
+    if (pass->slices > 1) JEM__TRY(jem__model_plan(pass->model, pass->slice, pass->wants, &full));
+    int64_t fulls = pass->per_slice ? pass->slices - 1 : workers;
+    JEM__TRY(room_for_slots(pass, fulls + 1));
+    for (int64_t i = 0; full && i < fulls; i++) JEM__TRY(place(pass, i, full));
+    JEM__TRY(place(pass, fulls, tail));
+    return jem__model_refresh(pass->model);
+}
+
+static jem__slot *slot_of(const jem_pass *pass, int64_t slice, int64_t worker)
+{
+    if (pass->per_slice) return pass->slots[slice];
+    int64_t workers = jem__pool_threads(pass->model->context->pool);
+    return pass->slots[slice == pass->slices - 1 ? workers : worker];
+}
+
+static void aim(const jem_pass *pass, jem__slot *slot, int64_t slice, const float *x, float *dx)
+{
+    int64_t at = first_of(pass, slice) * pass->image;
+    slot->x = (float *)x + at; /* only a walk's move writes to it */
+    slot->dx = dx ? dx + at : slot->own_dx;
+    slot->n = count_of(pass, slice);
+    slot->first = first_of(pass, slice);
+    slot->at = 0;
+    slot->moves_statistics = pass->mode == JEM_PASS_TRAIN;
+    slot->dropout_stream = pass->dropout_stream;
+    slot->dropout_number = pass->dropout_number;
+}
+
+/* Where the steps of a phase end: forward; parameter gradients; everything. */
+enum phase { FORWARD, PARAMETERS, WHOLE };
+
+static int32_t end_of(const jem__slot *slot, enum phase phase)
+{
+    const jem__plan *plan = slot->plan;
+    return phase == FORWARD      ? plan->forward_count
+           : phase == PARAMETERS ? plan->parameter_count
+                                 : plan->step_count;
+}
+
+typedef struct phase_run {
+    jem_pass *pass;
+    enum phase phase;
+} phase_run;
+
+static jem_status phase_task(void *user, int64_t slice, int64_t worker)
+{
+    phase_run *run = user;
+    jem__slot *slot = slot_of(run->pass, slice, worker);
+    return jem__slot_run(slot, end_of(slot, run->phase));
+}
+
+/* Runs all slices to the end of a phase, meeting at each coupling step. */
+static jem_status run_phase(jem_pass *pass, enum phase phase)
+{
+    phase_run run = {pass, phase};
+    for (;;) {
+        JEM__TRY(jem__pool_run(pass->model->context->pool, pass->slices, phase_task, &run));
+        const jem__slot *slot = pass->slots[0];
+        if (slot->at >= end_of(slot, phase)) return JEM_OK;
+        const jem__step *step = &slot->plan->steps[slot->at];
+        step->combine(step, pass->slots, pass->slices);
+        for (int64_t i = 0; i < pass->slices; i++) pass->slots[i]->at++;
+    }
+}
+
+/* ---- Forward and backward ---- */
+
+static void copy_logits(const jem_pass *pass, const jem__slot *slot, float *logits)
+{
+    if (logits)
+        memcpy(logits + slot->first * pass->classes, jem__slot_data(slot, slot->plan->logits),
+               (size_t)(slot->n * pass->classes) * sizeof *logits);
+}
+
+jem_status jem_pass_forward(jem_pass *pass, const float *x, int64_t n, float *logits)
+{
+    JEM__REQUIRE(pass, "jem_pass_forward");
+    JEM__REQUIRE(x, "jem_pass_forward");
+    JEM__REQUIRE(logits, "jem_pass_forward");
+    if (n < 1 || n > pass->max_batch)
+        return jem__fail(JEM_ERROR_SHAPE,
+                         "jem_pass_forward: %" PRId64 " images, expected 1..%" PRId64, n,
+                         pass->max_batch);
+    JEM__TRY(jem__model_check(pass->model, "jem_pass_forward", x, NULL, n));
+    JEM__TRY(arrange(pass, n, 1));
+    for (int64_t i = 0; i < pass->slices; i++) aim(pass, pass->slots[i], i, x, NULL);
+    JEM__TRY(run_phase(pass, FORWARD));
+    for (int64_t i = 0; i < pass->slices; i++) copy_logits(pass, pass->slots[i], logits);
+    pass->dropout_number++;
+    pass->version = jem__model_version(pass->model);
+    return JEM_OK;
+}
+
+static jem_status reduce_task(void *user, int64_t index, int64_t worker)
+{
+    jem_pass *pass = user;
+    const jem__gradient_out *out = &pass->slots[0]->plan->gradients[index];
+    const jem__parameter *p = &pass->model->parameters[out->parameter];
+    (void)worker;
+    for (int64_t i = 0; i < pass->slices; i++) {
+        const jem__slot *slot = pass->slots[i];
+        const float *part = jem__slot_data(slot, slot->plan->gradients[index].buffer);
+        jem__add(p->gradient, part, p->gradient, p->elements);
+    }
+    return JEM_OK;
+}
+
+static jem_status check_backward(const jem_pass *pass, jem_gradient what, const float *dx)
+{
+    int32_t possible = pass->wants & (JEM__WANT_INPUT | JEM__WANT_PARAMETERS);
+    int32_t asked = (what & JEM_GRADIENT_INPUT ? JEM__WANT_INPUT : 0) |
+                    (what & JEM_GRADIENT_PARAMETERS ? JEM__WANT_PARAMETERS : 0);
+    if (what < 1 || what > 3)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "jem_pass_backward: what is %d, expected JEM_GRADIENT_PARAMETERS, _INPUT "
+                         "or both",
+                         what);
+    if ((what & JEM_GRADIENT_INPUT) && !dx)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "jem_pass_backward: dx is NULL, expected room for the input gradient");
+    if (asked & ~possible)
+        return jem__fail(JEM_ERROR_STATE,
+                         "jem_pass_backward: the pass's mode %d has no such gradient", pass->mode);
+    if (pass->version < 0)
+        return jem__fail(
+            JEM_ERROR_STATE,
+            "jem_pass_backward: no forward to go back from (one backward per forward)");
+    if (pass->version != jem__model_version(pass->model))
+        return jem__fail(JEM_ERROR_STATE,
+                         "jem_pass_backward: the weights changed since the forward");
+    return JEM_OK;
+}
+
+jem_status jem_pass_backward(jem_pass *pass, const float *dlogits, jem_gradient what, float *dx)
+{
+    JEM__REQUIRE(pass, "jem_pass_backward");
+    JEM__REQUIRE(dlogits, "jem_pass_backward");
+    JEM__TRY(check_backward(pass, what, dx));
+    pass->version = -1;
+    for (int64_t i = 0; i < pass->slices; i++) {
+        jem__slot *slot = pass->slots[i];
+        slot->dx = what & JEM_GRADIENT_INPUT ? dx + slot->first * pass->image : slot->own_dx;
+        memcpy(jem__slot_data(slot, slot->plan->dlogits), dlogits + slot->first * pass->classes,
+               (size_t)(slot->n * pass->classes) * sizeof *dlogits);
+    }
+    JEM__TRY(run_phase(pass, what & JEM_GRADIENT_INPUT ? WHOLE : PARAMETERS));
+    if (!(what & JEM_GRADIENT_PARAMETERS)) return JEM_OK;
+    return jem__pool_run(pass->model->context->pool, pass->slots[0]->plan->gradient_count,
+                         reduce_task, pass);
+}
+
+/* ---- Inference ---- */
+
+typedef struct inference {
+    jem_pass *pass;
+    const float *x;
+    float *logits, *features;
+    int64_t feature_count;
+} inference;
+
+static jem_status infer_task(void *user, int64_t slice, int64_t worker)
+{
+    inference *run = user;
+    jem__slot *slot = slot_of(run->pass, slice, worker);
+    aim(run->pass, slot, slice, run->x, NULL);
+    JEM__TRY(jem__slot_run(slot, end_of(slot, FORWARD)));
+    copy_logits(run->pass, slot, run->logits);
+    if (run->features)
+        memcpy(run->features + slot->first * run->feature_count,
+               jem__slot_data(slot, slot->plan->features),
+               (size_t)(slot->n * run->feature_count) * sizeof(float));
+    return JEM_OK;
+}
+
+jem_status jem__pass_infer(jem_pass *pass, const float *x, int64_t n, float *logits,
+                           float *features)
+{
+    inference run = {pass, x, logits, features, 0};
+    if (n == 0) return JEM_OK;
+    JEM__TRY(jem_model_info(pass->model, NULL, NULL, NULL, NULL, &run.feature_count));
+    JEM__TRY(arrange(pass, n, 0));
+    return jem__pool_run(pass->model->context->pool, pass->slices, infer_task, &run);
+}
+
+/* ---- Walks ---- */
+
+typedef struct walking {
+    jem_pass *pass;
+    const jem__walk *walk;
+    float *x;
+    int64_t step; /* of a coupled walk */
+    _Atomic int32_t cancelled;
+} walking;
+
+static int32_t cancelled(walking *w)
+{
+    if (w->walk->cancel && *w->walk->cancel) w->cancelled = 1;
+    return w->cancelled;
+}
+
+/* Between forward and backward of a slice. */
+static void derive(walking *w, jem__slot *slot)
+{
+    const float *logits = jem__slot_data(slot, slot->plan->logits);
+    const int32_t *y = w->walk->y ? w->walk->y + slot->first : NULL;
+    jem__energy_derivative(logits, y, slot->n, w->pass->classes,
+                           jem__slot_data(slot, slot->plan->dlogits));
+}
+
+static jem_status move(walking *w, jem__slot *slot, int64_t step)
+{
+    enum { BATCH = 64 };
+    const float *logits = jem__slot_data(slot, slot->plan->logits);
+    float energy[BATCH];
+    for (int64_t i = 0; i < slot->n; i += BATCH) {
+        int64_t n = slot->n - i < BATCH ? slot->n - i : BATCH, at = slot->first + i;
+        jem__energy(logits + i * w->pass->classes, w->walk->y ? w->walk->y + at : NULL, n,
+                    w->pass->classes, energy);
+        JEM__TRY(w->walk->move(w->walk->user, step, at, n, slot->x + i * w->pass->image,
+                               slot->dx + i * w->pass->image, energy));
+    }
+    return JEM_OK;
+}
+
+static jem_status walk_task(void *user, int64_t slice, int64_t worker)
+{
+    walking *w = user;
+    jem__slot *slot = slot_of(w->pass, slice, worker);
+    for (int64_t step = 0; step < w->walk->steps; step++) {
+        if (cancelled(w)) return JEM_OK;
+        aim(w->pass, slot, slice, w->x, NULL);
+        JEM__TRY(jem__slot_run(slot, end_of(slot, FORWARD)));
+        derive(w, slot);
+        JEM__TRY(jem__slot_run(slot, end_of(slot, WHOLE)));
+        JEM__TRY(move(w, slot, step));
+    }
+    return JEM_OK;
+}
+
+static jem_status derive_task(void *user, int64_t slice, int64_t worker)
+{
+    walking *w = user;
+    derive(w, slot_of(w->pass, slice, worker));
+    return JEM_OK;
+}
+
+static jem_status move_task(void *user, int64_t slice, int64_t worker)
+{
+    walking *w = user;
+    return move(w, slot_of(w->pass, slice, worker), w->step);
+}
+
+static jem_status coupled_walk(walking *w)
+{
+    jem_pass *pass = w->pass;
+    jem__pool *pool = pass->model->context->pool;
+    for (w->step = 0; w->step < w->walk->steps && !cancelled(w); w->step++) {
+        for (int64_t i = 0; i < pass->slices; i++) aim(pass, pass->slots[i], i, w->x, NULL);
+        JEM__TRY(run_phase(pass, FORWARD));
+        JEM__TRY(jem__pool_run(pool, pass->slices, derive_task, w));
+        JEM__TRY(run_phase(pass, WHOLE));
+        JEM__TRY(jem__pool_run(pool, pass->slices, move_task, w));
+    }
+    return JEM_OK;
+}
+
+jem_status jem__pass_walk(jem_pass *pass, float *x, int64_t n, const jem__walk *walk)
+{
+    walking w = {.pass = pass, .walk = walk, .x = x};
+    if (!(pass->wants & JEM__WANT_INPUT))
+        return jem__fail(JEM_ERROR_STATE, "a pass of mode %d has no input gradient", pass->mode);
+    if (n == 0) return JEM_OK;
+    JEM__TRY(arrange(pass, n, 0));
+    JEM__TRY(pass->coupled
+                 ? coupled_walk(&w)
+                 : jem__pool_run(pass->model->context->pool, pass->slices, walk_task, &w));
+    return w.cancelled ? JEM_CANCELLED : JEM_OK;
+}
+
+/* ---- Borrowing ---- */
+
+struct jem_pass *jem__pass_next(const jem_pass *pass)
+{
+    return pass->next;
+}
+
+jem_status jem__pass_borrow(jem_pass **pass, jem_model *model, jem_pass_mode mode)
+{
+    int64_t limit = jem__pool_threads(model->context->pool) + 1;
+    jem_status status = JEM_OK;
+    *pass = NULL;
+    pthread_mutex_lock(&model->lock);
+    while (model->borrowed >= limit) pthread_cond_wait(&model->returned, &model->lock);
+    model->borrowed++;
+    for (jem_pass **at = &model->idle; *at; at = &(*at)->next)
+        if ((*at)->mode == mode) {
+            *pass = *at;
+            *at = (*pass)->next;
+            break;
+        }
+    pthread_mutex_unlock(&model->lock);
+    if (!*pass) status = create(pass, model, mode, INT32_MAX);
+    if (status) {
+        pthread_mutex_lock(&model->lock);
+        model->borrowed--;
+        pthread_cond_signal(&model->returned);
+        pthread_mutex_unlock(&model->lock);
+    }
+    return status;
+}
+
+void jem__pass_return(jem_pass *pass)
+{
+    jem_model *model = pass->model;
+    pthread_mutex_lock(&model->lock);
+    pass->next = model->idle;
+    model->idle = pass;
+    model->borrowed--;
+    pthread_cond_signal(&model->returned);
+    pthread_mutex_unlock(&model->lock);
+}
