@@ -1,0 +1,310 @@
+/* A model's life: creation, scoring, passes, files, bad input. */
+#include "helpers.h"
+#include <math.h>
+#include <pthread.h>
+
+enum { K = 5, C = 3, H = 11, W = 9, IMAGE = C * H * W, N = 7 };
+
+static jem_context *context_of(int64_t threads)
+{
+    jem_context *context;
+    jem_config *config;
+    OK(jem_config_create(&config));
+    OK(jem_config_set_i64(config, "context.threads", threads));
+    OK(jem_context_create(&context, config));
+    jem_config_destroy(config);
+    return context;
+}
+
+static jem_model *model_of(jem_context *context, const char *more)
+{
+    jem_model *model;
+    jem_config *config;
+    OK(jem_config_create(&config));
+    OK(jem_config_parse(config, "model.classes=5 model.channels=3 model.height=11 model.width=9 "
+                                "model.class_names=a,b,,d"));
+    OK(jem_config_parse(config, more));
+    OK(jem_model_create(&model, context, config));
+    jem_config_destroy(config);
+    return model;
+}
+
+static void images(float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n * IMAGE; i++) x[i] = sinf((float)(i * 37 % 1009));
+}
+
+START_TEST(creation)
+{
+    jem_context *context = context_of(1);
+    jem_config *config;
+    jem_model *model = NULL;
+    OK(jem_config_create(&config));
+    OK(jem_config_set_i64(config, "model.depth", 12));
+    FAILS(JEM_ERROR_CONFIG, jem_model_create(&model, context, config), "6n+4");
+    ck_assert_ptr_null(model);
+    OK(jem_config_parse(config, "model.depth=16 model.widen_factor=2 model.classes=7"));
+    OK(jem_model_create(&model, context, config));
+    jem_config_destroy(config);
+    int64_t c, h, w, k, f;
+    OK(jem_model_info(model, &c, &h, &w, &k, &f));
+    ck_assert(c == 3 && h == 32 && w == 32 && k == 7 && f == 128);
+    int64_t shape[4], elements, index = jem_model_parameter_find(model, "f.layer2.1.conv2.weight");
+    OK(jem_model_parameter_info(model, index, NULL, NULL, shape, &elements, NULL));
+    ck_assert(shape[0] == 64 && shape[1] == 64 && shape[2] == 3 && elements == 64 * 64 * 9);
+    ck_assert_int_eq(jem_model_parameter_find(model, "no such"), -1);
+    /* U(-1/sqrt(fan_in), 1/sqrt(fan_in)), fan_in 576: the range is used up to its ends. */
+    float *values, most = 0, bound = 1 / sqrtf(576);
+    OK(jem_model_parameter_map(model, index, &values));
+    for (int64_t i = 0; i < elements; i++) most = fmaxf(most, fabsf(values[i]));
+    ck_assert(most <= bound && most > 0.999f * bound);
+    OK(jem_model_parameter_unmap(model, index));
+    /* Destroying the context first is fine. */
+    jem_context_destroy(context);
+    jem_model_destroy(model);
+    jem_model_destroy(NULL);
+}
+END_TEST
+
+START_TEST(class_names)
+{
+    jem_context *context = context_of(1);
+    jem_model *model = model_of(context, "");
+    char text[8];
+    const char *names[] = {"a", "b", "2", "d", "4"};
+    for (int i = 0; i < K; i++) {
+        ck_assert_int_eq(jem_model_class_name(model, i, text, sizeof text), 1);
+        ck_assert_str_eq(text, names[i]);
+    }
+    ck_assert_int_eq(jem_model_class_name(model, K, text, sizeof text), -1);
+    FAILS(JEM_ERROR_STATE, jem_model_metadata_set(model, "depth", "16"), "depth");
+    OK(jem_model_metadata_set(model, "author", "nobody \"quoted\""));
+    char value[32];
+    ck_assert_int_eq(jem_model_metadata_get(model, "author", value, sizeof value), 15);
+    jem_model_destroy(model);
+    jem_context_destroy(context);
+}
+END_TEST
+
+START_TEST(energies_follow_from_logits)
+{
+    jem_context *context = context_of(2);
+    const char *const kinds[] = {"", "model.norm=batch model.activation=silu model.dropout=0.3"};
+    for (int kind = 0; kind < 2; kind++) {
+        jem_model *model = model_of(context, kinds[kind]);
+        float x[N * IMAGE], logits[N * K], e[N], exy[N], eg[N], g[N * IMAGE];
+        int32_t y[N] = {0, 1, 2, 3, 4, 0, 1};
+        images(x, N);
+        OK(jem_model_logits(model, x, N, logits, N * K));
+        OK(jem_model_energy(model, x, NULL, N, e));
+        OK(jem_model_energy(model, x, y, N, exy));
+        OK(jem_model_energy_gradient(model, x, NULL, N, eg, g));
+        for (int i = 0; i < N; i++) {
+            double sum = 0;
+            for (int j = 0; j < K; j++) sum += exp((double)logits[i * K + j]);
+            ck_assert_double_eq_tol((double)e[i], -log(sum), 1e-6);
+            ck_assert_float_eq(exy[i], -logits[i * K + y[i]]);
+            ck_assert_float_eq_tol(eg[i], e[i], 1e-6f);
+        }
+        /* One image alone, and nothing at all, are batches too. */
+        float one[K];
+        OK(jem_model_logits(model, x + 3 * IMAGE, 1, one, K));
+        for (int j = 0; j < K; j++) ck_assert_float_eq_tol(one[j], logits[3 * K + j], 1e-6f);
+        OK(jem_model_logits(model, NULL, 0, NULL, 0));
+        jem_model_destroy(model);
+    }
+    jem_context_destroy(context);
+}
+END_TEST
+
+START_TEST(bad_input)
+{
+    jem_context *context = context_of(1);
+    jem_model *model = model_of(context, "");
+    static float x[N * IMAGE];
+    float logits[N * K];
+    int32_t y[N] = {0, 1, 2, 3, 5, 0, 0};
+    images(x, N);
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_logits(NULL, x, N, logits, N * K), "NULL");
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_logits(model, NULL, N, logits, N * K), "NULL");
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_logits(model, x, -1, logits, N * K), ">= 0");
+    FAILS(JEM_ERROR_SHAPE, jem_model_logits(model, x, N, logits, N * K - 1), "capacity");
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_energy(model, x, y, N, logits), "label 4 is 5");
+    x[2 * IMAGE + 5] = NAN;
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_logits(model, x, N, logits, N * K), "image 2, value 5");
+    x[2 * IMAGE + 5] = 255;
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_logits(model, x, N, logits, N * K), "255");
+    jem_model *trusting = model_of(context, "model.check_input=0");
+    OK(jem_model_logits(trusting, x, N, logits, N * K));
+    jem_model_destroy(trusting);
+    jem_model_destroy(model);
+    jem_context_destroy(context);
+}
+END_TEST
+
+START_TEST(passes)
+{
+    jem_context *context = context_of(1);
+    jem_model *model = model_of(context, "");
+    jem_pass *pass, *infer;
+    float x[N * IMAGE], logits[N * K], dx[N * IMAGE], d[N * K] = {1};
+    images(x, N);
+    FAILS(JEM_ERROR_ARGUMENT, jem_pass_create(&pass, model, 9, N), "mode 9");
+    FAILS(JEM_ERROR_ARGUMENT, jem_pass_create(&pass, model, JEM_PASS_TRAIN, 0), "max_batch");
+    OK(jem_pass_create(&pass, model, JEM_PASS_TRAIN, N));
+    OK(jem_pass_create(&infer, model, JEM_PASS_INFER, N));
+    FAILS(JEM_ERROR_STATE, jem_pass_backward(pass, d, JEM_GRADIENT_INPUT, dx), "no forward");
+    FAILS(JEM_ERROR_SHAPE, jem_pass_forward(pass, x, N + 1, logits), "expected 1..7");
+    OK(jem_pass_forward(pass, x, N, logits));
+    FAILS(JEM_ERROR_ARGUMENT, jem_pass_backward(pass, d, JEM_GRADIENT_INPUT, NULL), "dx");
+    OK(jem_pass_backward(pass, d, JEM_GRADIENT_INPUT | JEM_GRADIENT_PARAMETERS, dx));
+    FAILS(JEM_ERROR_STATE, jem_pass_backward(pass, d, JEM_GRADIENT_INPUT, dx), "no forward");
+    OK(jem_pass_forward(infer, x, N, logits));
+    FAILS(JEM_ERROR_STATE, jem_pass_backward(infer, d, JEM_GRADIENT_INPUT, dx), "no such");
+    OK(jem_pass_forward(pass, x, N, logits));
+    OK(jem_model_parameter_unmap(model, 0));
+    FAILS(JEM_ERROR_STATE, jem_pass_backward(pass, d, JEM_GRADIENT_INPUT, dx), "changed");
+    jem_model_destroy(model); /* the passes keep it */
+    OK(jem_pass_forward(infer, x, 2, logits));
+    jem_pass_destroy(pass);
+    jem_pass_destroy(infer);
+    jem_context_destroy(context);
+}
+END_TEST
+
+START_TEST(clones_are_independent)
+{
+    jem_context *context = context_of(2);
+    jem_model *model = model_of(context, "model.norm=batch"), *copy;
+    float x[N * IMAGE], a[N * K], b[N * K], *values;
+    images(x, N);
+    OK(jem_model_logits(model, x, N, a, N * K));
+    OK(jem_model_clone(&copy, model));
+    OK(jem_model_parameter_map(model, 0, &values));
+    values[0] += 1;
+    OK(jem_model_parameter_unmap(model, 0));
+    OK(jem_model_logits(copy, x, N, b, N * K));
+    ck_assert_mem_eq(a, b, sizeof a);
+    OK(jem_model_logits(model, x, N, b, N * K));
+    ck_assert_mem_ne(a, b, sizeof a);
+    jem_model_destroy(model);
+    jem_model_destroy(copy);
+    jem_context_destroy(context);
+}
+END_TEST
+
+START_TEST(files)
+{
+    jem_context *context = context_of(2);
+    jem_model *model = model_of(context, "model.norm=batch model.activation=silu"), *loaded;
+    float x[N * IMAGE], a[N * K], b[N * K];
+    int64_t size;
+    images(x, N);
+    OK(jem_model_metadata_set(model, "note", "line\n\"two\" \xc3\xa9"));
+    OK(jem_model_logits(model, x, N, a, N * K));
+    OK(jem_model_save_memory(model, NULL, 0, &size));
+    char *bytes = malloc((size_t)size);
+    FAILS(JEM_ERROR_SHAPE, jem_model_save_memory(model, bytes, size - 1, &size), "expected");
+    OK(jem_model_save_memory(model, bytes, size, &size));
+    OK(jem_model_load_memory(&loaded, context, bytes, size));
+    OK(jem_model_logits(loaded, x, N, b, N * K));
+    ck_assert_mem_eq(a, b, sizeof a);
+    char note[32];
+    jem_model_metadata_get(loaded, "note", note, sizeof note);
+    ck_assert_str_eq(note, "line\n\"two\" \xc3\xa9");
+    jem_model_destroy(loaded);
+    /* Every truncation is refused with a text, and none crashes. */
+    for (int64_t n = 0; n < size; n += n < 4000 ? 7 : 4093) {
+        ck_assert_int_lt(jem_model_load_memory(&loaded, context, bytes, n), 0);
+        ck_assert_ptr_null(loaded);
+    }
+    char path[4200];
+    snprintf(path, sizeof path, "%s/m.safetensors", test_folder());
+    OK(jem_model_save(model, path));
+    OK(jem_model_load(&loaded, context, path));
+    OK(jem_model_logits(loaded, x, N, b, N * K));
+    ck_assert_mem_eq(a, b, sizeof a);
+    jem_model_destroy(loaded);
+    unlink(path);
+    FAILS(JEM_ERROR_IO, jem_model_load(&loaded, context, path), "m.safetensors");
+    FAILS(JEM_ERROR_IO, jem_model_save(model, "/nonexistent/m.safetensors"), "/nonexistent");
+    free(bytes);
+    jem_model_destroy(model);
+    jem_context_destroy(context);
+}
+END_TEST
+
+START_TEST(prepared_pixels)
+{
+    jem_context *context = context_of(1);
+    jem_model *model = model_of(context, "");
+    uint8_t bgr[H * (W * 3 + 5)], rgba[2 * 2 * 4] = {255, 0, 0,   255, 255, 0, 0, 255,
+                                                     255, 0, 0, 255, 255, 0, 0, 0};
+    float x[IMAGE];
+    for (size_t i = 0; i < sizeof bgr; i++) bgr[i] = (uint8_t)(i * 7);
+    OK(jem_model_prepare(model, bgr, W, H, W * 3 + 5, JEM_PIXEL_BGR8, 0, x));
+    for (int c = 0; c < C; c++)
+        for (int i = 0; i < H; i++)
+            for (int j = 0; j < W; j++)
+                ck_assert_float_eq_tol(x[(c * H + i) * W + j],
+                                       bgr[i * (W * 3 + 5) + j * 3 + 2 - c] / 127.5f - 1, 1e-6f);
+    FAILS(JEM_ERROR_SHAPE, jem_model_prepare(model, rgba, 2, 2, 0, JEM_PIXEL_RGBA8, 0, x), "9x11");
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_prepare(model, rgba, 2, 2, 7, JEM_PIXEL_RGBA8, 1, x),
+          "stride");
+    OK(jem_model_prepare(model, rgba, 2, 2, 0, JEM_PIXEL_RGBA8, 1, x));
+    ck_assert_float_eq_tol(x[0], 1, 1e-5f);                    /* red, top left */
+    ck_assert_float_eq_tol(x[H * W], -1, 1e-5f);               /* no green */
+    ck_assert_float_eq_tol(x[H * W - 1], -1, 1e-5f);           /* transparent, bottom right */
+    /* A constant image stays constant at any size. */
+    uint8_t flat[40 * 40];
+    memset(flat, 200, sizeof flat);
+    OK(jem_model_prepare(model, flat, 40, 40, 0, JEM_PIXEL_GREY8, 1, x));
+    for (int i = 0; i < IMAGE; i++) ck_assert_float_eq_tol(x[i], 200 / 127.5f - 1, 1e-5f);
+    jem_model_destroy(model);
+    jem_context_destroy(context);
+}
+END_TEST
+
+typedef struct scorer {
+    jem_model *model;
+    const float *x;
+    float gradient[N * IMAGE];
+    jem_status status;
+    pthread_t thread;
+} scorer;
+
+static void *score(void *user)
+{
+    scorer *s = user;
+    for (int i = 0; i < 5 && !s->status; i++)
+        s->status = jem_model_energy_gradient(s->model, s->x, NULL, N, NULL, s->gradient);
+    return NULL;
+}
+
+START_TEST(many_threads_score_one_model)
+{
+    enum { THREADS = 8 };
+    jem_context *context = context_of(2);
+    jem_model *model = model_of(context, "model.norm=batch");
+    float x[N * IMAGE], want[N * IMAGE];
+    scorer *s = calloc(THREADS, sizeof *s);
+    images(x, N);
+    OK(jem_model_energy_gradient(model, x, NULL, N, NULL, want));
+    for (int i = 0; i < THREADS; i++) {
+        s[i].model = model;
+        s[i].x = x;
+        ck_assert_int_eq(pthread_create(&s[i].thread, NULL, score, &s[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(s[i].thread, NULL);
+        ck_assert_int_eq(s[i].status, JEM_OK);
+        ck_assert_mem_eq(s[i].gradient, want, sizeof want);
+    }
+    free(s);
+    jem_model_destroy(model);
+    jem_context_destroy(context);
+}
+END_TEST
+
+TESTS("model", creation, class_names, energies_follow_from_logits, bad_input, passes,
+      clones_are_independent, files, prepared_pixels, many_threads_score_one_model)
