@@ -1,18 +1,31 @@
-/* What checkpoints need of a sampler. */
+/* What training needs of a sampler beyond the public calls. */
 #ifndef JEM__SAMPLE_SAMPLER_H
 #define JEM__SAMPLE_SAMPLER_H
 
 #include <jem/sampler.h>
 
 /* The state that a continued run depends on: buffer values [slots,C,H,W], steps
-   taken by each slot's chain [slots], number of draws so far. Pointers into the
-   sampler; restoring is writing through them. */
+   taken by each slot's chain [slots] (-1: a start that is not drawn yet, whose
+   values count for nothing), number of chains drawn so far. Pointers into the
+   sampler; restoring is writing through them. Allocates the buffer (MEMORY). */
 typedef struct jem__sampler_state {
     int64_t slots, image; /* image = C*H*W */
     float *buffer;
     int64_t *age;
     int64_t *draws;
 } jem__sampler_state;
-void jem__sampler_state_of(jem_sampler *sampler, jem__sampler_state *state);
+jem_status jem__sampler_state_of(jem_sampler *sampler, jem__sampler_state *state);
+
+/* jem_sampler_draw in two halves: the buffer, the counter and the statistics
+   change at the commit only, which takes the x of the draw and cannot fail. A
+   new draw forgets one that was not committed. */
+jem_status jem__sampler_draw_pending(jem_sampler *sampler, const int32_t *y, int64_t n, float *x);
+void jem__sampler_commit(jem_sampler *sampler, const float *x);
+
+/* A cancel that no call has taken up yet; taking it up clears it. */
+int32_t jem__sampler_cancelled(const jem_sampler *sampler);
+void jem__sampler_cancel_taken(jem_sampler *sampler);
+
+int32_t jem__sampler_conditional(const jem_sampler *sampler);
 
 #endif
