@@ -27,7 +27,8 @@ enum {
      letters:OPTIONS  its out-of-distribution companion, letters without O I l S Z B
      noise:OPTIONS    uniform noise
    Keys: dataset.split (train|test), dataset.limit, dataset.seed,
-   dataset.size and dataset.channels (generated sets). OPTIONS are the same
+   dataset.size and dataset.channels (generated sets: without a limit 20000
+   images to train, 2000 to test). OPTIONS are the same
    keys without "dataset.", as in "glyphs:size=32,channels=3,limit=1000".
    Errors: ARGUMENT, IO, FORMAT, CONFIG, MEMORY. The text names the file. */
 JEM_API jem_status jem_dataset_open(jem_dataset **dataset, jem_context *context, const char *source,
@@ -49,7 +50,8 @@ JEM_API jem_status jem_dataset_split(jem_dataset **first, jem_dataset **second,
                                      jem_dataset *dataset, int64_t count, uint64_t seed);
 JEM_API void jem_dataset_destroy(jem_dataset *dataset);
 
-/* Count, shape, number of classes (largest label + 1). Outputs may be NULL. */
+/* Count, shape, number of classes (largest label + 1; all of a generated set's;
+   a subset has its parent's). Outputs may be NULL. */
 JEM_API jem_status jem_dataset_info(const jem_dataset *dataset, int64_t *count, int64_t *channels,
                                     int64_t *height, int64_t *width, int64_t *classes);
 /* Images first..first+n-1 as float32 [n,C,H,W] in [-1,1], without augmentation;

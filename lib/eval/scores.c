@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { PIECE = 256 };
+enum { PIECE = 256, LARGEST = 1 << 22 }; /* images; values */
 
 static float log_px(const float *logits, int64_t k, double top, double sum)
 {
@@ -71,7 +71,9 @@ static jem_status shape_of(shape *s, const jem_model *model)
     if (!jem__multiply(c, h, &s->image) || !jem__multiply(s->image, w, &s->image))
         return jem__fail(JEM_ERROR_SHAPE,
                          "an image of %" PRId64 "x%" PRId64 "x%" PRId64 " is too large", c, h, w);
-    s->piece = PIECE;
+    int64_t larger = s->image > s->classes ? s->image : s->classes;
+    s->piece = larger > LARGEST / PIECE ? LARGEST / larger : PIECE;
+    if (s->piece < 1) s->piece = 1;
     return JEM_OK;
 }
 

@@ -117,7 +117,10 @@ static void append(jem__text *t, const char *more, int64_t n)
     t->bytes[t->length] = 0;
 }
 
-void jem__text_add(jem__text *t, const char *more) { append(t, more, (int64_t)strlen(more)); }
+void jem__text_add(jem__text *t, const char *more)
+{
+    append(t, more, (int64_t)strlen(more));
+}
 
 void jem__text_quote(jem__text *t, const char *value)
 {

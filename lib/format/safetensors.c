@@ -104,7 +104,8 @@ static jem_status read_numbers(reader *r, int64_t *numbers, int64_t most, int64_
     if (jem__json_token(&r->json, ']')) return JEM_OK;
     do {
         if (*count == most) return bad(r, "too many numbers");
-        if (!jem__json_integer(&r->json, &numbers[(*count)++])) return bad(r, "expected an integer");
+        if (!jem__json_integer(&r->json, &numbers[(*count)++]))
+            return bad(r, "expected an integer");
     } while (jem__json_token(&r->json, ','));
     return jem__json_token(&r->json, ']') ? JEM_OK : bad(r, "expected ]");
 }
@@ -205,7 +206,8 @@ static jem_status check_overlap(const reader *r)
 {
     const jem__tensor_info *t = r->set->tensors;
     int sorted = 1;
-    for (int64_t i = 1; i < r->set->count; i++) sorted &= t[i].bytes >= t[i - 1].bytes + t[i - 1].size;
+    for (int64_t i = 1; i < r->set->count; i++)
+        sorted &= t[i].bytes >= t[i - 1].bytes + t[i - 1].size;
     for (int64_t i = 0; !sorted && i < r->set->count; i++)
         for (int64_t j = 0; j < i; j++)
             if (t[i].size && t[j].size && t[i].bytes < t[j].bytes + t[j].size &&
@@ -229,8 +231,8 @@ static jem_status read_set(jem__safetensors **out, uint8_t *bytes, int64_t size,
     for (int i = 7; i >= 0 && size >= 8; i--) length = length << 8 | bytes[i];
     if (size < 8 || length > HEADER_LIMIT || (int64_t)length > size - 8) {
         status = jem__fail(JEM_ERROR_FORMAT,
-                           "%s: not a safetensors file: %" PRId64 " bytes, header of %" PRIu64, file,
-                           size, length);
+                           "%s: not a safetensors file: %" PRId64 " bytes, header of %" PRIu64,
+                           file, size, length);
     } else {
         const char *text = (const char *)bytes + 8;
         reader r = {.json = {text, text, text + length},
@@ -269,7 +271,10 @@ jem_status jem__safetensors_load_memory(jem__safetensors **set, const void *byte
 
 /* ---- Looking ---- */
 
-int64_t jem__safetensors_count(const jem__safetensors *set) { return set->count; }
+int64_t jem__safetensors_count(const jem__safetensors *set)
+{
+    return set->count;
+}
 
 const jem__tensor_info *jem__safetensors_get(const jem__safetensors *set, int64_t index)
 {
@@ -290,7 +295,10 @@ const char *jem__safetensors_metadata(const jem__safetensors *set, const char *k
     return NULL;
 }
 
-int64_t jem__safetensors_metadata_count(const jem__safetensors *set) { return set->metadata_count; }
+int64_t jem__safetensors_metadata_count(const jem__safetensors *set)
+{
+    return set->metadata_count;
+}
 
 void jem__safetensors_metadata_at(const jem__safetensors *set, int64_t index, const char **key,
                                   const char **value)

@@ -36,7 +36,7 @@ struct jem_sampler {
     jem_pass_mode mode;
     int64_t image, classes, steps;
     int32_t conditional;
-    jem__langevin langevin;
+    jem__mover mover;
     jem__starts starts;
     jem__buffer buffer;
     pending pending;
@@ -56,7 +56,7 @@ static jem_status read_settings(jem_sampler *s, const jem_config *config)
     s->mode = strcmp(jem__config_str(config, "sampler.mode"), "training") == 0
                   ? JEM_PASS_TRAIN_INPUT
                   : JEM_PASS_INPUT_GRADIENT;
-    jem__langevin_read(&s->langevin, config);
+    jem__mover_read(&s->mover, config);
     s->starts.image = s->image;
     s->starts.classes = s->classes;
     jem__starts_read(&s->starts, config);
@@ -144,8 +144,8 @@ static jem_status check_labels(const jem_sampler *s, const char *function, const
 static jem_status check_count(const char *function, int64_t n)
 {
     if (n < 0 || n > INT32_MAX)
-        return jem__fail(JEM_ERROR_ARGUMENT,
-                         "%s: n is %" PRId64 ", expected 0..2147483647", function, n);
+        return jem__fail(JEM_ERROR_ARGUMENT, "%s: n is %" PRId64 ", expected 0..2147483647",
+                         function, n);
     return JEM_OK;
 }
 
@@ -212,9 +212,8 @@ static jem_status move(void *user, int64_t step, int64_t first, int64_t n, float
     const walk_user *u = user;
     const jem_sampler *s = u->sampler;
     for (int64_t i = 0; i < n; i++)
-        JEM__TRY(jem__langevin_move(&s->langevin, u->chain + (uint64_t)(first + i),
-                                    u->step + step, s->image, x + i * s->image, dx + i * s->image,
-                                    energy[i]));
+        JEM__TRY(jem__mover_step(&s->mover, u->chain + (uint64_t)(first + i), u->step + step,
+                                 s->image, x + i * s->image, dx + i * s->image, energy[i]));
     return JEM_OK;
 }
 
@@ -317,8 +316,7 @@ jem_status jem__sampler_draw_pending(jem_sampler *s, const int32_t *y, int64_t n
     JEM__TRY(jem__buffer_fill(&s->buffer));
     JEM__TRY(room_for(s, n));
     JEM__TRY(begin(s, y, n, x));
-    jem_status status =
-        walk(s, x, y, n, drawn_chain | (uint64_t)s->buffer.draws, 0, s->steps);
+    jem_status status = walk(s, x, y, n, drawn_chain | (uint64_t)s->buffer.draws, 0, s->steps);
     if (status) return status;
     measure(s, n, x);
     for (int64_t i = 0; i < n; i++) s->pending.age[i] += s->steps;

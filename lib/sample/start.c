@@ -1,94 +1,207 @@
+/* Starts. A class Gaussian N(mean_c, cov_c + 1e-4 I) needs no covariance matrix:
+     x = mean_c + N_c^(-1/2) sum_i z_i (x_i - mean_c) + .01 e
+   over the class's images x_i has that law. */
 #include "sample/start.h"
+#include "base/config.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/status.h"
+#include "tensor/elementwise.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-enum { MOST = 512 };
+static const float ridge = 0.01f; /* root of the 1e-4 */
 
-void jem__gaussians_destroy(jem__gaussians *g)
+void jem__starts_read(jem__starts *s, const jem_config *config)
 {
-    if (!g) return;
-    for (int64_t c = 0; g->images && c < g->classes; c++) jem__free(g->images[c]);
-    jem__free(g->images);
-    jem__free(g->count);
-    jem__free(g->mean);
-    jem__free(g);
+    s->gaussian = strcmp(jem__config_str(config, "sampler.start"), "gaussian") == 0;
+    s->seed = (uint64_t)jem__config_i64(config, "sampler.seed");
+    s->stream = (uint64_t)jem__config_i64(config, "sampler.stream");
 }
 
-/* Reads the images of all classes, one pass over the data. */
-static jem_status collect(jem__gaussians *g, const jem_dataset *data, int64_t n, float *x)
+void jem__starts_clear(jem__starts *s)
 {
-    for (int64_t i = 0; i < n; i++) {
-        int32_t y;
-        JEM__TRY(jem_dataset_read(data, i, 1, x, &y));
-        if (y < 0 || y >= g->classes || g->count[y] >= MOST) continue;
-        if (!g->images[y]) JEM__TRY(jem__alloc(&g->images[y], MOST * g->image, sizeof(float)));
-        memcpy(g->images[y] + g->count[y]++ * g->image, x, (size_t)g->image * sizeof *x);
+    jem_dataset_destroy(s->chosen);
+    jem__free(s->first);
+    jem__free(s->mean);
+    s->chosen = NULL;
+    s->first = NULL;
+    s->mean = NULL;
+}
+
+/* ---- Data ---- */
+
+/* What set_data works with. */
+typedef struct survey {
+    int64_t n;
+    int32_t *labels;  /* [n] */
+    int64_t *members; /* [n]: image numbers, class by class */
+    int64_t *begin;   /* [classes + 1] */
+    int64_t *chosen;  /* at most n */
+    float *image;
+    double *sum; /* [classes,image] */
+} survey;
+
+static void survey_clear(survey *v)
+{
+    jem__free(v->labels);
+    jem__free(v->members);
+    jem__free(v->begin);
+    jem__free(v->chosen);
+    jem__free(v->image);
+    jem__free(v->sum);
+}
+
+static jem_status sort_by_class(const jem__starts *s, survey *v)
+{
+    for (int64_t i = 0; i < v->n; i++) {
+        if (v->labels[i] < 0 || v->labels[i] >= s->classes)
+            return jem__fail(JEM_ERROR_SHAPE,
+                             "jem_sampler_set_data: image %" PRId64
+                             " has label %d, expected 0..%" PRId64,
+                             i, v->labels[i], s->classes - 1);
+        v->begin[v->labels[i] + 1]++;
     }
-    for (int64_t c = 0; c < g->classes; c++)
-        if (g->count[c] == 0)
+    for (int64_t k = 0; k < s->classes; k++) {
+        if (v->begin[k + 1] == 0)
             return jem__fail(JEM_ERROR_STATE,
-                             "class Gaussians: the data has no image of class %" PRId64, c);
+                             "jem_sampler_set_data: class %" PRId64 " has no images", k);
+        v->begin[k + 1] += v->begin[k];
+    }
+    for (int64_t i = 0; i < v->n; i++) v->members[v->begin[v->labels[i]]++] = i;
+    for (int64_t k = s->classes; k > 0; k--) v->begin[k] = v->begin[k - 1];
+    v->begin[0] = 0;
     return JEM_OK;
 }
 
-static void center(jem__gaussians *g, int64_t c)
+/* The first steps of a shuffle move a random choice to the front of each class. */
+static int64_t choose(const jem__starts *s, survey *v, int64_t *first)
 {
-    float *mean = g->mean + c * g->image;
-    for (int64_t j = 0; j < g->image; j++) {
-        double sum = 0;
-        for (int64_t i = 0; i < g->count[c]; i++) sum += (double)g->images[c][i * g->image + j];
-        mean[j] = (float)(sum / (double)g->count[c]);
-        for (int64_t i = 0; i < g->count[c]; i++) g->images[c][i * g->image + j] -= mean[j];
+    int64_t total = 0;
+    for (int64_t k = 0; k < s->classes; k++) {
+        int64_t *members = v->members + v->begin[k], n = v->begin[k + 1] - v->begin[k];
+        int64_t most = n < JEM__START_IMAGES ? n : JEM__START_IMAGES;
+        jem__random random;
+        jem__random_at(&random, s->seed, JEM__RANDOM_START, s->stream, (uint64_t)k,
+                       JEM__START_CHOICE);
+        first[k] = total;
+        for (int64_t i = 0; i < most; i++) {
+            int64_t left = n - i < UINT32_MAX ? n - i : UINT32_MAX;
+            int64_t j = most < n ? i + jem__random_below(&random, (uint32_t)left) : i;
+            int64_t picked = members[j];
+            members[j] = members[i];
+            members[i] = picked;
+            v->chosen[total++] = picked;
+        }
     }
+    first[s->classes] = total;
+    return total;
 }
 
-jem_status jem__gaussians_create(jem__gaussians **out, const jem_dataset *data, int64_t classes)
+static jem_status means(const jem__starts *s, jem_dataset *data, survey *v, float *mean)
 {
-    jem__gaussians *g = NULL;
-    int64_t n, ch, h, w;
-    float *x = NULL;
-    *out = NULL;
-    JEM__TRY(jem_dataset_info(data, &n, &ch, &h, &w, NULL));
-    JEM__TRY(jem__calloc(&g, 1, sizeof *g));
-    g->classes = classes;
-    g->image = ch * h * w;
-    jem_status status = jem__calloc(&g->count, classes, sizeof *g->count);
-    if (!status) status = jem__calloc(&g->images, classes, sizeof *g->images);
-    if (!status) status = jem__calloc(&g->mean, classes * g->image, sizeof *g->mean);
-    if (!status) status = jem__alloc(&x, g->image, sizeof *x);
-    if (!status) status = collect(g, data, n, x);
-    jem__free(x);
+    for (int64_t i = 0; i < v->n; i++) {
+        double *sum = v->sum + v->labels[i] * s->image;
+        JEM__TRY(jem_dataset_read(data, i, 1, v->image, NULL));
+        for (int64_t j = 0; j < s->image; j++) sum[j] += (double)v->image[j];
+    }
+    for (int64_t k = 0; k < s->classes; k++) {
+        double n = (double)(v->begin[k + 1] - v->begin[k]);
+        for (int64_t j = 0; j < s->image; j++)
+            mean[k * s->image + j] = (float)(v->sum[k * s->image + j] / n);
+    }
+    return JEM_OK;
+}
+
+static jem_status gather(const jem__starts *s, jem_dataset *data, survey *v, jem__starts *fresh)
+{
+    JEM__TRY(jem_dataset_info(data, &v->n, NULL, NULL, NULL, NULL));
+    JEM__TRY(jem__alloc(&v->labels, v->n, sizeof *v->labels));
+    JEM__TRY(jem__alloc(&v->members, v->n, sizeof *v->members));
+    JEM__TRY(jem__alloc(&v->chosen, v->n, sizeof *v->chosen));
+    JEM__TRY(jem__calloc(&v->begin, s->classes + 1, sizeof *v->begin));
+    JEM__TRY(jem__alloc(&v->image, s->image, sizeof *v->image));
+    JEM__TRY(jem__calloc(&v->sum, s->classes, s->image * (int64_t)sizeof *v->sum));
+    JEM__TRY(jem__alloc(&fresh->first, s->classes + 1, sizeof *fresh->first));
+    JEM__TRY(jem__alloc(&fresh->mean, s->classes, s->image * (int64_t)sizeof *fresh->mean));
+    JEM__TRY(jem_dataset_read(data, 0, v->n, NULL, v->labels));
+    JEM__TRY(sort_by_class(s, v));
+    JEM__TRY(means(s, data, v, fresh->mean));
+    int64_t total = choose(s, v, fresh->first);
+    return jem_dataset_subset(&fresh->chosen, data, v->chosen, total);
+}
+
+jem_status jem__starts_set_data(jem__starts *s, jem_dataset *data)
+{
+    survey v = {0};
+    jem__starts fresh = *s;
+    fresh.chosen = NULL;
+    fresh.first = NULL;
+    fresh.mean = NULL;
+    jem_status status = gather(s, data, &v, &fresh);
+    survey_clear(&v);
     if (status) {
-        jem__gaussians_destroy(g);
+        jem__starts_clear(&fresh);
         return status;
     }
-    for (int64_t c = 0; c < classes; c++) center(g, c);
-    *out = g;
+    jem__starts_clear(s);
+    *s = fresh;
     return JEM_OK;
 }
 
-void jem__start(const jem__gaussians *g, int32_t y, uint64_t seed, uint64_t stream, uint64_t index,
-                int64_t image, float *x)
+/* ---- Drawing ---- */
+
+JEM__CLONES
+static void add_scaled(float *out, const float *x, const float *mean, float z, int64_t n)
 {
-    jem__random r;
-    jem__random_at(&r, seed, JEM__RANDOM_START, stream, index, 0);
-    if (!g) {
-        jem__random_fill_uniform(&r, -1, 1, x, image);
-        return;
+    for (int64_t i = 0; i < n; i++) out[i] += z * (x[i] - mean[i]);
+}
+
+JEM__CLONES
+static void finish(float *x, const float *e, const float *mean, float scale, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float v = mean[i] + scale * x[i] + ridge * e[i];
+        v = v > 1 ? 1 : v;
+        x[i] = v < -1 ? -1 : v;
     }
-    if (y < 0) y = (int32_t)jem__random_below(&r, (uint32_t)g->classes);
-    float scale = 1 / sqrtf((float)g->count[y]);
-    jem__random_at(&r, seed, JEM__RANDOM_START, stream, index, 1);
-    jem__random_fill_normal(&r, x, image);
-    for (int64_t j = 0; j < image; j++) x[j] = g->mean[y * image + j] + 0.01f * x[j];
-    for (int64_t i = 0; i < g->count[y]; i++) {
-        const float *at = g->images[y] + i * image;
-        float z = jem__random_normal(&r) * scale;
-        for (int64_t j = 0; j < image; j++) x[j] += z * at[j];
+}
+
+static jem_status gaussian(const jem__starts *s, jem__random *random, int32_t y, float *x)
+{
+    float *image, z[JEM__START_IMAGES];
+    const float *mean = s->mean + y * s->image;
+    int64_t first = s->first[y], n = s->first[y + 1] - first;
+    JEM__TRY(jem__alloc(&image, s->image, sizeof *image));
+    jem__random_fill_normal(random, z, n);
+    memset(x, 0, (size_t)s->image * sizeof *x);
+    jem_status status = JEM_OK;
+    for (int64_t i = 0; !status && i < n; i++) {
+        status = jem_dataset_read(s->chosen, first + i, 1, image, NULL);
+        if (!status) add_scaled(x, image, mean, z[i], s->image);
     }
-    for (int64_t j = 0; j < image; j++) x[j] = x[j] > 1 ? 1 : x[j] < -1 ? -1 : x[j];
+    jem__random_fill_normal(random, image, s->image);
+    finish(x, image, mean, (float)(1 / sqrt((double)n)), s->image);
+    jem__free(image);
+    return status;
+}
+
+jem_status jem__start_draw(const jem__starts *s, int32_t kind, uint64_t index, int32_t y, float *x)
+{
+    jem__random random;
+    jem__random_at(&random, s->seed, JEM__RANDOM_START, s->stream, index, (uint32_t)kind);
+    if (!s->gaussian) {
+        jem__random_fill_uniform(&random, -1, 1, x, s->image);
+        return JEM_OK;
+    }
+    if (!s->chosen)
+        return jem__fail(JEM_ERROR_STATE, "sampler: sampler.start=gaussian needs the data of "
+                                          "jem_sampler_set_data first");
+    if (y < 0) {
+        jem__random label;
+        jem__random_at(&label, s->seed, JEM__RANDOM_LABEL, s->stream, index, (uint32_t)kind);
+        y = (int32_t)jem__random_below(&label, (uint32_t)s->classes);
+    }
+    return gaussian(s, &random, y, x);
 }

@@ -1,26 +1,38 @@
-/* Where chains start: uniform noise, or Gaussians of the data's classes. */
+/* Where chains begin: U(-1,1), or Gaussians of the data's classes. */
 #ifndef JEM__SAMPLE_START_H
 #define JEM__SAMPLE_START_H
 
-#include "base/threads.h"
 #include <jem/dataset.h>
 
-/* Class Gaussians N(mean_c, cov_c + 1e-4 I) without covariance matrices:
-   x = mean_c + N_c^(-1/2) sum_i z_i (x_i - mean_c) + .01 e has that law (JEM++).
-   At most the first 512 images of a class stand for it. */
-typedef struct jem__gaussians {
-    int64_t classes, image;
-    int64_t *count; /* images of each class */
-    float **images; /* [classes][count, image], the mean taken off */
-    float *mean;    /* [classes, image] */
-} jem__gaussians;
+/* What an index counts: keeps the random numbers of the three apart. */
+enum {
+    JEM__START_CALLER = 0,  /* chains that the caller numbers */
+    JEM__START_SLOT = 1,    /* first contents of a buffer slot */
+    JEM__START_RESTART = 2, /* restarts, by the number of the chain drawn */
+    JEM__START_CHOICE = 3   /* (images of a class that stand for it) */
+};
 
-jem_status jem__gaussians_create(jem__gaussians **gaussians, const jem_dataset *data,
-                                 int64_t classes);
-void jem__gaussians_destroy(jem__gaussians *gaussians);
+/* At most so many images of a class give its covariance; the mean takes all. */
+enum { JEM__START_IMAGES = 512 };
 
-/* One start at an address. gaussians NULL: uniform in [-1,1]. y < 0: a random class. */
-void jem__start(const jem__gaussians *gaussians, int32_t y, uint64_t seed, uint64_t stream,
-                uint64_t index, int64_t image, float *x);
+typedef struct jem__starts {
+    int32_t gaussian;
+    uint64_t seed, stream;
+    int64_t image, classes;
+    /* Gaussian, once there is data. */
+    jem_dataset *chosen; /* the images, class by class */
+    int64_t *first;      /* [classes + 1]: where each class begins in chosen */
+    float *mean;         /* [classes,image] */
+} jem__starts;
+
+void jem__starts_read(jem__starts *starts, const jem_config *config);
+/* On failure what was set before stays. */
+jem_status jem__starts_set_data(jem__starts *starts, jem_dataset *data);
+void jem__starts_clear(jem__starts *starts);
+
+/* One start x [image], a function of (seed, stream, kind, index). y -1: of a
+   random class. Any thread. STATE when Gaussian and without data. */
+jem_status jem__start_draw(const jem__starts *starts, int32_t kind, uint64_t index, int32_t y,
+                           float *x);
 
 #endif

@@ -1,7 +1,10 @@
 #include "tensor/langevin.h"
 #include "tensor/elementwise.h"
 
-static inline float clamp(float x, float most) { return x > most ? most : x < -most ? -most : x; }
+static inline float clamp(float x, float most)
+{
+    return x > most ? most : x < -most ? -most : x;
+}
 
 /* The choices stand outside of the loop: each combination vectorises by itself. */
 JEM__CLONES

@@ -5,10 +5,10 @@
 #include <stdint.h>
 
 typedef struct jem__update {
-    float factor, decay; /* g = factor * gradient + decay * weight */
-    float rate;          /* Adam: divided by 1 - beta1^t */
-    float momentum;      /* SGD */
-    int32_t fresh;       /* SGD's first step: the momentum is the gradient */
+    float factor, decay;                       /* g = factor * gradient + decay * weight */
+    float rate;                                /* Adam: divided by 1 - beta1^t */
+    float momentum;                            /* SGD */
+    int32_t fresh;                             /* SGD's first step: the momentum is the gradient */
     float beta1, beta2, rest1, rest2, epsilon; /* Adam; rest = 1 - beta */
     float root;                                /* 1 / sqrt(1 - beta2^t) */
 } jem__update;

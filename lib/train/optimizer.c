@@ -91,9 +91,10 @@ static jem_status gradient_norm(const jem_optimizer *o, double *norm)
         if (o->offset[i] < 0) continue;
         double squares = jem__sum_squares(p->gradient, p->elements);
         if (!isfinite(squares))
-            return jem__fail(JEM_ERROR_DIVERGED,
-                             "jem_optimizer_step: the gradient of %s is not finite at step %" PRId64,
-                             p->name, o->steps);
+            return jem__fail(
+                JEM_ERROR_DIVERGED,
+                "jem_optimizer_step: the gradient of %s is not finite at step %" PRId64, p->name,
+                o->steps);
         sum += squares;
     }
     *norm = sqrt(sum);
@@ -107,7 +108,7 @@ jem_status jem_optimizer_step(jem_optimizer *optimizer, double *norm)
     double length = 0, factor = 1;
     JEM__TRY(gradient_norm(o, &length));
     if (norm) *norm = length;
-    if (o->clip > 0 && length > o->clip) factor = fmin(1, o->clip / (length + 1e-6));
+    if (o->clip > 0) factor = fmin(1, o->clip / (length + 1e-6));
     o->steps++;
     jem__update u = {.factor = (float)factor,
                      .decay = (float)o->decay,

@@ -14,7 +14,8 @@ Names in a file:
   x0, eval.sgld5         start; after 5 noise-free steps x <- x - dE/dx; _xy: of E(x,y)
   eval.sgld5_clamped     5 steps of size 2, each gradient element clamped to +-.01, x to [-1,1]
   train.logits           with batch statistics; train.energy_grad: the gradient of sum E(x) through them
-  loop.i.{xp,xl,yl,xi}   batches of a 3-step JEM loop; {sgd,adam}.losses, sgd.grad0.*, {sgd,adam}.after.*
+  loop.i.{xp,xl,yl,xi}   batches of a 3-step JEM loop; {sgd,adam}.losses, sgd.grad0.*, {sgd,adam}.after.*;
+                         SGD: rate 1e-3, momentum .9, weight decay 5e-3; Adam: rate 1e-4
 Tensors of more than 128 elements under grad0 and after are samples: value i is element i * 7919 mod size.
 """
 import json
@@ -53,7 +54,7 @@ class Bfloat16(np.ndarray):
 def write_tensors(path, tensors, metadata):
     kinds = {"float32": "F32", "float16": "F16", "int64": "I64", "uint8": "U8"}
     header, data = {"__metadata__": metadata}, b""
-    for name, a in tensors.items():
+    for name, a in sorted(tensors.items()):
         kind = "BF16" if isinstance(a, Bfloat16) else kinds[a.dtype.name]
         raw = np.ascontiguousarray(a).tobytes()
         header[name] = {"dtype": kind, "shape": list(a.shape), "data_offsets": [len(data), len(data) + len(raw)]}
@@ -124,8 +125,8 @@ def initial_state(rng, depth, widen, classes, channels, norm):
     """Uniform weights, wide enough that energies differ; norms away from the identity."""
     state = {}
 
-    def layer(name, shape):
-        bound = 2 / np.sqrt(np.prod(shape[1:]))
+    def layer(name, shape, gain=2.4):
+        bound = gain / np.sqrt(np.prod(shape[1:]))
         state[name + ".weight"] = rng.uniform(-bound, bound, shape)
         state[name + ".bias"] = rng.uniform(-bound, bound, shape[0])
 
@@ -150,7 +151,7 @@ def initial_state(rng, depth, widen, classes, channels, norm):
     batch_norm("f.bn1", c)
     layer("f.linear", (10, c))
     layer("energy_output", (1, c))
-    layer("class_output", (classes, c))
+    layer("class_output", (classes, c), 6)
     return state
 
 
@@ -170,13 +171,16 @@ def copy_of(net, dtype=torch.float64):
     return copy
 
 
-def jem_loop(net, batches, name):
-    """Three steps on a copy of the net; the chain in evaluation mode, the passes in the order xp, xq, xl."""
+def jem_loop(net, batches, name, decay):
+    """Three steps on a copy of the net; the chain in evaluation mode, the passes in the order xp, xq, xl.
+
+    Under batch norm a convolution's bias has the gradient 0. What is computed is rounding, which Adam would make a step
+    of, so it is dropped before the update."""
     net = copy_of(net, next(iter(net.state.values())).dtype)
     for k in net.trainable():
         net.state[k].requires_grad_()
     params = [net.state[k] for k in net.trainable()]
-    opt = torch.optim.SGD(params, 1e-3, 0.9, weight_decay=5e-4) if name == "sgd" else torch.optim.Adam(params, 1e-4)
+    opt = torch.optim.SGD(params, 1e-3, 0.9, weight_decay=decay) if name == "sgd" else torch.optim.Adam(params, 1e-4)
     losses, out = [], {}
     for i, (xp, xl, yl, xi) in enumerate(batches):
         xq = net.chain(xi, 3)
@@ -187,10 +191,18 @@ def jem_loop(net, batches, name):
         losses.append([px.item(), pyx.item()])
         if i == 0:
             out.update({f"{name}.grad0.{k}": net.state[k].grad.clone() for k in net.trainable()})
+        for k in net.trainable():
+            if net.norm == "batch" and is_idle_bias(k):
+                net.state[k].grad.zero_()
         opt.step()
     out[name + ".losses"] = torch.tensor(losses)
     out.update({f"{name}.after.{k}": v.detach() for k, v in net.state.items()})
     return out
+
+
+def is_idle_bias(name):
+    """The bias of a convolution: a batch norm follows somewhere and takes it out again."""
+    return name.endswith(".bias") and ("conv" in name or "shortcut" in name)
 
 
 def sampled(a):
@@ -207,40 +219,50 @@ def distance(got, want):
 
 def check_reference(path):
     t, meta = read_tensors(path)
-    net = Net({k[6:]: torch.tensor(v) for k, v in t.items() if k.startswith("model.")}, int(meta["depth"]), meta["norm"],
-              "leaky_relu")
-    x, y, x0 = (torch.tensor(t[k]) for k in ("x", "y", "x0"))
+    state = {k[6:]: torch.tensor(v) for k, v in t.items() if k.startswith("model.")}
+    net = copy_of(Net(state, int(meta["depth"]), meta["norm"], "leaky_relu"))
+    batch_norm = net.norm == "batch"
+    image = lambda k: torch.tensor(t[k]).double() if t[k].dtype == np.float32 else torch.tensor(t[k])
+    x, y, x0 = image("x"), image("y"), image("x0")
     worst = {k: distance(v, t[k]) for k, v in evaluate(net, x, y, x0).items() if k in t}
-    worst["train.logits"] = distance(copy_of(net, torch.float32).logits(x, True).detach(), t["train.logits"])
-    batches = [[torch.tensor(t[f"loop.{i}.{k}"]) for k in ("xp", "xl", "yl", "xi")] for i in range(3)]
+    worst["train.logits"] = distance(copy_of(net).logits(x, True), t["train.logits"])
+    batches = [[image(f"loop.{i}.{k}") for k in ("xp", "xl", "yl", "xi")] for i in range(3)]
     for name in ("sgd", "adam"):
-        out = jem_loop(net, batches, name)
+        out = jem_loop(net, batches, name, 5e-4)
         worst[name + ".losses"] = distance(out[name + ".losses"], t[name + ".losses"])
         for k, v in out.items():
-            stem = k.split(".", 2)[2] if "after" in k else ""
-            zero = net.norm == "batch" and name == "adam" and k.endswith("bias") and ("conv" in k or "shortcut" in k)
-            if stem and "num_batches" not in k and not zero:
-                before = t["model." + stem]
-                change = np.abs(t[k] - before).max()
-                if change == 0:
-                    assert np.array_equal(v.numpy(), before), k
-                else:
-                    worst[name + ".change"] = max(worst.get(name + ".change", 0), distance(v.numpy() - before, t[k] - before))
+            kind, stem = k.split(".", 2)[1:] if k.count(".") > 1 else ("", "")
+            if kind == "grad0":
+                limit = 1e-4 * np.abs(t[k]).max() + 1e-6
+                worst[name + ".grad0"] = max(worst.get(name + ".grad0", 0), np.abs(v.numpy() - t[k]).max() / limit * 1e-4)
+            if kind != "after" or "num_batches" in k:
+                continue
+            before = t["model." + stem].astype(np.float64)
+            change, difference = t[k] - before, v.numpy() - t[k]
+            if not change.any():
+                assert not difference.any(), k
+            elif batch_norm and name == "adam":  # there the dropped rounding shows: through biases, in means, in chains
+                if not is_idle_bias(k) and "running_mean" not in k:
+                    share = np.sqrt((difference ** 2).mean() / (change ** 2).mean())
+                    worst["adam.rms"] = max(worst.get("adam.rms", 0), share)
+            else:  # up to what three float32 weights are rounded by
+                excess = np.maximum(np.abs(difference) - 1.5 * np.spacing(np.abs(t[k])), 0)
+                worst[name + ".change"] = max(worst.get(name + ".change", 0), excess.max() / np.abs(change).max())
     print(os.path.basename(path), {k: float(f"{v:.1e}") for k, v in worst.items()})
-    assert max(v for k, v in worst.items() if "adam.change" not in k) < 2e-3 and worst["adam.change"] < 1e-2
+    limits = {"adam.rms": 3e-2, "adam.change": 1e-2, "sgd.change": 2e-3}
+    assert all(v < limits.get(k, 1e-4) for k, v in worst.items())
 
 
 def check_float32(exact, rough, before):
-    """The case must be one that float32 can compute: no kink or tiny gradient decides it."""
+    """The case must be one that float32 can compute: no kink or tiny gradient decides it. (Else: another seed.)"""
     for k, want in exact.items():
         stem = k.split(".", 2)[2] if ".after." in k else None
-        if k.endswith("bias") and ("conv" in k or "shortcut" in k) and "bn" not in k and "running" in "".join(exact):
-            continue
         base = before[stem].numpy() if stem else 0
         want, got = want.numpy() - base, rough[k].numpy().astype(np.float64) - base
-        limit = 5e-3 if k.startswith("adam.after") else 1e-3 if stem else 5e-4
-        if np.abs(want).max() > 0:
-            assert distance(got, want) < limit, (k, distance(got, want))
+        limit = 5e-3 if k.startswith("adam.after") else 1e-3 if stem else 5e-5
+        slack = 1.5 * np.spacing(np.abs(rough[k].numpy()).astype(np.float32)) if stem else 5e-7 if "grad0" in k else 0
+        excess = np.maximum(np.abs(got - want) - slack, 0).max()
+        assert excess <= limit * np.abs(want).max(), (k, excess / np.abs(want).max())
 
 
 def make(path, seed, depth, norm, activation, classes, shape, n, kind, loop=True):
@@ -260,10 +282,11 @@ def make(path, seed, depth, norm, activation, classes, shape, n, kind, loop=True
     raw = {"x": bytes_of(), "y": rng.randint(0, classes, n), "x0": bytes_of()}
     x, y, x0 = images(raw["x"]), torch.tensor(raw["y"]), images(raw["x0"])
     exact = evaluate(net, x, y, x0)
-    moved = exact["eval.sgld5_clamped"] - x0
-    assert (exact["eval.sgld5_clamped"].abs() == 1).any() and (exact["eval.energy_grad"].abs() > 0.01).any() and moved.any()
+    large = exact["eval.energy_grad"].abs() > 0.01
+    assert (exact["eval.sgld5_clamped"].abs() == 1).any() and large.any() and not large.all()
     exact["train.logits"] = copy_of(net).logits(x, True).detach()
-    exact["train.energy_grad"] = copy_of(net).energy_grad(x, training=True)
+    if norm != "none":
+        exact["train.energy_grad"] = copy_of(net).energy_grad(x, training=True)
     rough = evaluate(copy_of(net, torch.float32), x.float(), y, x0.float())
     if loop:
         for i in range(3):
@@ -273,8 +296,8 @@ def make(path, seed, depth, norm, activation, classes, shape, n, kind, loop=True
         batch = lambda i, dtype: [images(raw[f"loop.{i}.{k}"]).to(dtype) if k != "yl" else torch.tensor(raw[f"loop.{i}.yl"])
                                   for k in ("xp", "xl", "yl", "xi")]
         for name in ("sgd", "adam"):
-            exact.update(jem_loop(net, [batch(i, torch.float64) for i in range(3)], name))
-            rough.update(jem_loop(copy_of(net, torch.float32), [batch(i, torch.float32) for i in range(3)], name))
+            exact.update(jem_loop(net, [batch(i, torch.float64) for i in range(3)], name, 5e-3))
+            rough.update(jem_loop(copy_of(net, torch.float32), [batch(i, torch.float32) for i in range(3)], name, 5e-3))
     check_float32({k: v for k, v in exact.items() if k in rough}, rough, state)
 
     tensors = dict(raw)
@@ -294,7 +317,7 @@ def make(path, seed, depth, norm, activation, classes, shape, n, kind, loop=True
                 height=shape[1], width=shape[2], norm=norm, activation=activation)
     write_tensors(path, tensors, {k: str(v) for k, v in meta.items()})
     print(path, os.path.getsize(path), "bytes; spread of E", float(f"{np.ptp(exact['eval.energy'].numpy()):.2g}"),
-          "moved", float(f"{(exact['eval.sgld5'] - x0).norm(dim=(1, 2, 3)).mean():.2g}"))
+          "moved", float(f"{(exact['eval.sgld5'] - x0).flatten(1).norm(dim=1).mean():.2g}"))
 
 
 def main():
@@ -311,9 +334,9 @@ def main():
         else:
             print("SKIP: no", path)
     make(os.path.join(out, "none_leaky_3x32x32.safetensors"), 1, 10, "none", "leaky_relu", 7, (3, 32, 32), 2, "F16")
-    make(os.path.join(out, "batch_leaky_1x28x28.safetensors"), 2, 10, "batch", "leaky_relu", 10, (1, 28, 28), 5, "F16")
-    make(os.path.join(out, "none_silu_1x13x9.safetensors"), 3, 10, "none", "silu", 3, (1, 13, 9), 5, "BF16")
-    make(os.path.join(out, "batch_silu_5x10x12_depth16.safetensors"), 4, 16, "batch", "silu", 4, (5, 10, 12), 3, "F16", False)
+    make(os.path.join(out, "batch_leaky_1x28x28.safetensors"), 14, 10, "batch", "leaky_relu", 10, (1, 28, 28), 5, "F16")
+    make(os.path.join(out, "none_silu_1x13x9.safetensors"), 1, 10, "none", "silu", 3, (1, 13, 9), 5, "BF16")
+    make(os.path.join(out, "batch_silu_5x9x10_depth16.safetensors"), 1, 16, "batch", "silu", 4, (5, 9, 10), 2, "F16", False)
 
 
 if __name__ == "__main__":

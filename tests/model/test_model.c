@@ -238,8 +238,8 @@ START_TEST(prepared_pixels)
 {
     jem_context *context = context_of(1);
     jem_model *model = model_of(context, "");
-    uint8_t bgr[H * (W * 3 + 5)], rgba[2 * 2 * 4] = {255, 0, 0,   255, 255, 0, 0, 255,
-                                                     255, 0, 0, 255, 255, 0, 0, 0};
+    uint8_t bgr[H * (W * 3 + 5)],
+        rgba[2 * 2 * 4] = {255, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 0};
     float x[IMAGE];
     for (size_t i = 0; i < sizeof bgr; i++) bgr[i] = (uint8_t)(i * 7);
     OK(jem_model_prepare(model, bgr, W, H, W * 3 + 5, JEM_PIXEL_BGR8, 0, x));
@@ -252,9 +252,9 @@ START_TEST(prepared_pixels)
     FAILS(JEM_ERROR_ARGUMENT, jem_model_prepare(model, rgba, 2, 2, 7, JEM_PIXEL_RGBA8, 1, x),
           "stride");
     OK(jem_model_prepare(model, rgba, 2, 2, 0, JEM_PIXEL_RGBA8, 1, x));
-    ck_assert_float_eq_tol(x[0], 1, 1e-5f);                    /* red, top left */
-    ck_assert_float_eq_tol(x[H * W], -1, 1e-5f);               /* no green */
-    ck_assert_float_eq_tol(x[H * W - 1], -1, 1e-5f);           /* transparent, bottom right */
+    ck_assert_float_eq_tol(x[0], 1, 1e-5f);          /* red, top left */
+    ck_assert_float_eq_tol(x[H * W], -1, 1e-5f);     /* no green */
+    ck_assert_float_eq_tol(x[H * W - 1], -1, 1e-5f); /* transparent, bottom right */
     /* A constant image stays constant at any size. */
     uint8_t flat[40 * 40];
     memset(flat, 200, sizeof flat);

@@ -135,8 +135,8 @@ START_TEST(channel_statistics)
                 s2 += v * v;
                 sd += d;
                 sxd += d * (v - (double)center[c]) * (double)a[c];
-                double want = d * (double)a[c] + (v - (double)center[c]) * (double)b[c] +
-                              (double)k[c];
+                double want =
+                    d * (double)a[c] + (v - (double)center[c]) * (double)b[c] + (double)k[c];
                 ck_assert_double_eq_tol((double)dx[to], want, 1e-6);
                 want = (v - (double)center[c]) * (double)a[c] + (double)k[c];
                 ck_assert_double_eq_tol((double)y[to], want, 1e-6);

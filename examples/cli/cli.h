@@ -1,0 +1,223 @@
+/* Shared by the files of the jem command. Uses the public API only.
+
+   Functions that can fail return an exit code: 0, or that of a failure which
+   has already been told on stderr. The command never calls setlocale, so that
+   numbers have a point whatever the user's locale is. */
+#ifndef CLI_H
+#define CLI_H
+
+#include <inttypes.h>
+#include <jem.h>
+#include <stdio.h>
+
+enum { CODE_FAILED = 1, CODE_USAGE = 2, CODE_INTERRUPTED = 130 };
+
+#define COUNT(array) ((int64_t)(sizeof(array) / sizeof((array)[0])))
+#define TRY(expression)                                                                            \
+    do {                                                                                           \
+        int code_ = (expression);                                                                  \
+        if (code_) return code_;                                                                   \
+    } while (0)
+
+/* ---- main.c ---- */
+
+/* One line "jem: ..." on stderr; returns CODE_FAILED. */
+int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* For a jem_status: 0, or the library's error text as that line. */
+int check(jem_status status);
+/* The same with the file in front whose images were refused. */
+int check_input(const char *path, jem_status status);
+/* Memory for count things of a size, zeroed; NULL has been told. */
+void *allocate(int64_t count, size_t size);
+/* "DIR/NAME", cut to the capacity. */
+void join(char *path, size_t capacity, const char *folder, const char *name);
+double now(void); /* seconds, monotonic */
+
+int run_train(int argc, char **argv);
+int run_eval(int argc, char **argv);
+int run_score(int argc, char **argv);
+int run_sample(int argc, char **argv);
+int run_info(int argc, char **argv);
+int run_help(int argc, char **argv);
+
+/* ---- options.c ---- */
+
+typedef enum option_kind {
+    OPTION_FLAG,       /* int: set to 1 */
+    OPTION_TEXT,       /* const char * */
+    OPTION_INTEGER,    /* int64_t, >= 0 */
+    OPTION_NUMBER,     /* double */
+    OPTION_KEY,        /* target: name of a settings key; the value is its value */
+    OPTION_KEY_FLAG,   /* the same without a value: sets the key to 1 */
+    OPTION_POSITIONAL, /* const char *; name in capitals */
+} option_kind;
+
+typedef struct option {
+    const char *name; /* without "--" */
+    option_kind kind;
+    int required;
+    void *target;
+    const char *argument; /* "FILE" */
+    const char *help;     /* NULL for keys: the registry has it */
+} option;
+
+/* Settings given as --set key=value, --key=value or through OPTION_KEY. */
+typedef struct settings {
+    char *pairs[256];
+    int64_t count;
+} settings;
+
+typedef struct command {
+    const char *name, *summary, *notes;
+    const option *options;
+    int64_t count;
+    settings *settings;   /* NULL: takes none */
+    const char *sections; /* of the registry that it reads: "sampler context" */
+} command;
+
+/* Returns 0 to go on, or -1 when help was printed, or an exit code. */
+int options_parse(const command *command, int argc, char **argv);
+int settings_apply(const settings *settings, jem_config *config);
+void settings_clear(settings *settings);
+/* Sets one key from text. */
+int settings_set(jem_config *config, const char *key, const char *value);
+/* The nearest of the names within a small edit distance, or NULL. */
+const char *options_nearest(const char *name, const char *const *names, int64_t count);
+void options_help_settings(const char *section); /* NULL: all */
+
+/* ---- json.c: JSON text; null for numbers that are not finite ---- */
+
+typedef struct json {
+    FILE *file;
+    int depth, compact, first;
+} json;
+
+void json_open(json *out, FILE *file, int compact);
+/* key NULL inside arrays. */
+void json_object(json *out, const char *key);
+void json_array(json *out, const char *key);
+void json_close(json *out, char bracket); /* '}' or ']' */
+void json_number(json *out, const char *key, double value);
+void json_float(json *out, const char *key, float value); /* the digits of a float */
+void json_integer(json *out, const char *key, int64_t value);
+void json_text(json *out, const char *key, const char *value);
+void json_end(json *out); /* the last line break */
+/* The number after "key": in a line of JSON, NaN if there is none. */
+double json_find(const char *line, const char *key);
+/* The shortest text that reads back as the same number. */
+void json_format(char *text, size_t capacity, double value);
+
+/* ---- progress.c ---- */
+
+typedef struct progress {
+    const char *what;
+    int64_t first, total;
+    double began, shown;
+    int terminal, drawn, length;
+} progress;
+
+void progress_begin(progress *bar, const char *what, int64_t first, int64_t total);
+/* done of total; note may be NULL. Cheap to call often. */
+void progress_update(progress *bar, int64_t done, const char *note);
+void progress_end(progress *bar);
+
+/* ---- plot.c: charts as PNG ---- */
+
+typedef struct plot_series {
+    const char *name;
+    const double *x, *y; /* y may hold NaN: a gap */
+    int64_t count;
+} plot_series;
+
+typedef struct plot_panel {
+    const char *title, *x_label, *y_label;
+    plot_series series[4];
+    int64_t count;
+    double low, high; /* of y; equal: from the data */
+} plot_panel;
+
+int plot_lines(const char *path, const char *title, const plot_panel *panels, int64_t count);
+
+/* bins as jem_eval_ece gives them. */
+int plot_reliability(const char *path, const char *title, int64_t bins, const double *confidence,
+                     const double *accuracy, const int64_t *count, double ece);
+
+typedef struct plot_set {
+    const char *name;
+    const float *scores;
+    int64_t count;
+} plot_set;
+
+int plot_histograms(const char *path, const char *title, const char *x_label, const plot_set *sets,
+                    int64_t count);
+
+/* ---- images.c: what is scored: a dataset, or images made up on the way ---- */
+
+typedef struct images {
+    const char *name; /* as the user wrote it */
+    jem_dataset *data;
+    int64_t count, channels, height, width;
+    int made; /* 0: data itself; else uniform, constant or interpolations of it */
+} images;
+
+/* Opens KIND[:WHERE]; generated sets get the shape c, h, w.
+   c 0: any shape. split: "train", "test", or NULL: the config's, else test. */
+int images_open(images *set, jem_context *context, const char *source, const jem_config *config,
+                const char *split, int64_t c, int64_t h, int64_t w);
+/* Also uniform, constant and interpolations (of `of`, whose shape and count all have). */
+int images_open_ood(images *set, jem_context *context, const char *source, const jem_config *config,
+                    const char *split, const images *of);
+int images_read(const images *set, int64_t first, int64_t n, float *x, int32_t *y);
+/* Scores of all images, to be freed. */
+int images_score(const images *set, jem_model *model, const char *score, float **scores);
+/* Logits and labels of all images, to be freed. */
+int images_logits(const images *set, jem_model *model, float **logits, int32_t **labels);
+void images_close(images *set);
+
+/* ---- arrays.c: .npy in and out with the shapes of a model ---- */
+
+/* float32 [n,C,H,W] of the model's shape; x is the array's. */
+int array_images(jem_array **array, const char *path, const jem_model *model, const float **x,
+                 int64_t *n);
+/* int64 or int32 [n], n < 0: any; every label inside the classes; to be freed. */
+int array_labels(const char *path, const jem_model *model, int64_t *n, int32_t **labels);
+int array_save(const char *path, const float *values, int64_t dimensions, const int64_t *shape);
+/* A grid that is about square, enlarged so that it can be seen; columns 0: chosen. */
+int array_save_grid(const char *path, const float *x, int64_t n, int64_t columns, int64_t c,
+                    int64_t h, int64_t w);
+int has_suffix(const char *path, const char *suffix);
+
+/* ---- metrics.c: the log of a run ---- */
+
+/* Opens DIR/metrics.jsonl; keeps its lines up to step (0: starts a new one). */
+int metrics_open(FILE **file, const char *path, int64_t step);
+int metrics_write(FILE *file, const char *path, const jem_trainer *trainer);
+/* Draws the curves of a whole run. */
+int metrics_plot(const char *path, const char *picture);
+
+/* ---- report.c: what a finished run is worth ---- */
+
+typedef struct report_run {
+    jem_context *context;
+    jem_model *model;
+    jem_trainer *trainer;
+    const jem_config *config;
+    const char *folder, *data, *test, *ood;
+} report_run;
+
+/* Pictures and summary.json in the folder, and a few lines on stdout. */
+int report_write(const report_run *run);
+
+/* ---- eval.c: shared with report.c ---- */
+
+typedef struct evaluation {
+    double accuracy, nll, brier, ece;
+    double bin_confidence[20], bin_accuracy[20];
+    int64_t bin_count[20], images;
+} evaluation;
+
+enum { BINS = 20 };
+
+int evaluate(const images *set, jem_model *model, evaluation *result);
+
+#endif

@@ -1,0 +1,146 @@
+/* jem: trains, evaluates, scores with and samples from joint energy models. */
+#include "cli.h"
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const struct {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"train", "train a model on a data set", run_train},
+    {"eval", "accuracy, calibration, detection of the unknown", run_eval},
+    {"score", "class and log p(x) of images, their energies and gradients", run_score},
+    {"sample", "draw images by Langevin dynamics", run_sample},
+    {"info", "what a model file holds", run_info},
+    {"help", "this text; 'jem help COMMAND', 'jem help settings [SECTION]'", run_help},
+};
+
+int fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fflush(stdout);
+    fputs("jem: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    return CODE_FAILED;
+}
+
+int check(jem_status status)
+{
+    char text[1024];
+    if (status >= 0) return 0;
+    jem_last_error(text, sizeof text);
+    return fail("%s", *text ? text : jem_status_name(status));
+}
+
+int check_input(const char *path, jem_status status)
+{
+    char text[1024];
+    if (status >= 0) return 0;
+    jem_last_error(text, sizeof text);
+    return fail("%s: %s", path, text);
+}
+
+void *allocate(int64_t count, size_t size)
+{
+    void *memory = count < 0 ? NULL : calloc(count ? (size_t)count : 1, size);
+    if (!memory) fail("out of memory: %" PRId64 " x %zu bytes", count, size);
+    return memory;
+}
+
+void join(char *path, size_t capacity, const char *folder, const char *name)
+{
+    size_t n = strlen(folder);
+    snprintf(path, capacity, "%s%s%s", folder, n && folder[n - 1] == '/' ? "" : "/", name);
+}
+
+double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static void print_help(FILE *out)
+{
+    fputs("Usage: jem COMMAND [OPTIONS]\n\n"
+          "Joint energy models: one network that classifies, knows how likely an image is,\n"
+          "and draws samples.\n\nCommands:\n",
+          out);
+    for (int64_t i = 0; i < COUNT(commands); i++)
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+    fputs("\nA first run:\n"
+          "  jem train --data glyphs --preset glyphs --output run\n"
+          "  jem eval ood --model run/model.safetensors --data glyphs --ood letters\n\n"
+          "'jem COMMAND --help' tells a command's options, 'jem help settings' every setting.\n",
+          out);
+}
+
+static void print_version(void)
+{
+    char text[256];
+    printf("jem %s\n", jem_version());
+    jem_build_info(text, sizeof text);
+    if (*text) printf("%s\n", text);
+}
+
+static int find(const char *name)
+{
+    const char *names[COUNT(commands)];
+    for (int i = 0; i < COUNT(commands); i++) {
+        names[i] = commands[i].name;
+        if (!strcmp(name, names[i])) return i;
+    }
+    const char *nearest = options_nearest(name, names, COUNT(commands));
+    fail("unknown command '%s'%s%s%s (see 'jem help')", name, nearest ? ", did you mean '" : "",
+         nearest ? nearest : "", nearest ? "'?" : "");
+    return -1;
+}
+
+int run_help(int argc, char **argv)
+{
+    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+        print_help(stdout);
+        return 0;
+    }
+    if (!strcmp(argv[1], "settings")) {
+        options_help_settings(argc > 2 ? argv[2] : NULL);
+        return 0;
+    }
+    int i = find(argv[1]);
+    if (i < 0) return CODE_USAGE;
+    char help[] = "--help", *arguments[] = {argv[1], help, NULL};
+    return commands[i].run(2, arguments);
+}
+
+/* A full disk shows only when the last bytes are written. */
+static int close_output(int code)
+{
+    int bad = ferror(stdout);
+    if ((fflush(stdout) || bad) && !code) {
+        perror("jem: cannot write to standard output");
+        return CODE_FAILED;
+    }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return CODE_USAGE;
+    }
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+        print_version();
+        return close_output(0);
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+        return close_output(run_help(1, argv));
+    int i = find(argv[1]);
+    if (i < 0) return CODE_USAGE;
+    return close_output(commands[i].run(argc - 1, argv + 1));
+}

@@ -1,0 +1,175 @@
+/* What a finished run is worth: pictures, summary.json, a few lines. */
+#include "cli.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHAINS = 100, FACTOR = 10 }; /* fresh chains run so many times longer than in training */
+enum { MOST_SETS = 4 };
+
+typedef struct rating {
+    char name[256];
+    double auroc, aupr_in, aupr_out, fpr95;
+} rating;
+
+/* ---- Fresh samples ---- */
+
+static int draw_samples(const report_run *run, jem_config *config, const char *path)
+{
+    int64_t c, h, w, classes, steps, conditional;
+    jem_sampler *sampler = NULL;
+    int32_t y[CHAINS];
+    progress bar;
+    TRY(check(jem_config_get_i64(config, "sampler.steps", &steps)));
+    TRY(check(jem_config_get_i64(config, "sampler.conditional", &conditional)));
+    TRY(check(jem_config_set_i64(config, "sampler.conditional", 0)));
+    TRY(check(jem_config_set_i64(config, "sampler.buffer", 1)));
+    TRY(check(jem_config_set_str(config, "sampler.start", "uniform")));
+    TRY(check(jem_model_info(run->model, &c, &h, &w, &classes, NULL)));
+    for (int64_t i = 0; i < CHAINS; i++) y[i] = (int32_t)(i / 10 % classes); /* a class a row */
+    float *x = allocate(CHAINS * c * h * w, sizeof *x);
+    int code = x ? check(jem_sampler_create(&sampler, run->model, config)) : CODE_FAILED;
+    if (!code) code = check(jem_sampler_start(sampler, NULL, 0, CHAINS, x));
+    progress_begin(&bar, "samples", 0, FACTOR);
+    for (int64_t i = 0; !code && i < FACTOR; i++) {
+        code = check(
+            jem_sampler_step(sampler, x, conditional ? y : NULL, CHAINS, 0, i * steps, steps));
+        progress_update(&bar, i + 1, NULL);
+    }
+    progress_end(&bar);
+    if (!code) code = array_save_grid(path, x, CHAINS, 10, c, h, w);
+    jem_sampler_destroy(sampler);
+    free(x);
+    return code;
+}
+
+static int samples(const report_run *run, const char *path)
+{
+    jem_config *config = NULL;
+    TRY(check(jem_config_clone(&config, run->config)));
+    int code = draw_samples(run, config, path);
+    jem_config_destroy(config);
+    return code;
+}
+
+/* ---- Scores of known and unknown images ---- */
+
+static int rate(const images *test, const float *scores, const images *other, const float *others,
+                rating *r)
+{
+    snprintf(r->name, sizeof r->name, "%.200s", other->name);
+    return check(jem_eval_ood(scores, test->count, others, other->count, &r->auroc, &r->aupr_in,
+                              &r->aupr_out, &r->fpr95));
+}
+
+static int scores(const report_run *run, const images *test, rating *ratings, int64_t *count,
+                  const char *path)
+{
+    const char *sources[MOST_SETS] = {run->ood, "interpolations", "uniform"};
+    float *all[MOST_SETS] = {NULL};
+    plot_set sets[MOST_SETS];
+    char names[MOST_SETS][320];
+    int64_t n = 1;
+    int code = images_score(test, run->model, "log_px", &all[0]);
+    snprintf(names[0], sizeof names[0], "%.200s, %" PRId64 " test images", test->name, test->count);
+    sets[0] = (plot_set){names[0], all[0], test->count};
+    for (int i = 0; !code && i < 3; i++) {
+        images other = {0};
+        rating *r = &ratings[n - 1];
+        if (!sources[i]) continue;
+        code = images_open_ood(&other, run->context, sources[i], run->config, "test", test);
+        if (!code) code = images_score(&other, run->model, "log_px", &all[n]);
+        if (!code) code = rate(test, all[0], &other, all[n], r);
+        if (!code) {
+            snprintf(names[n], sizeof names[n], "%s%s (AUROC %.3f)", r->name,
+                     other.made == 1 ? " noise" : "", r->auroc);
+            sets[n] = (plot_set){names[n], all[n], other.count};
+            n++;
+        }
+        images_close(&other);
+    }
+    *count = n - 1;
+    if (!code)
+        code = plot_histograms(path, "log p(x) of known and unknown images", "log p(x) + constant",
+                               sets, n);
+    for (int i = 0; i < MOST_SETS; i++) free(all[i]);
+    return code;
+}
+
+/* ---- summary.json and the terminal ---- */
+
+static int write_summary(const report_run *run, const evaluation *e, const rating *ratings,
+                         int64_t count, const char *path)
+{
+    FILE *file = fopen(path, "w");
+    int64_t step;
+    json out;
+    if (!file) return fail("%s: cannot open: %s", path, strerror(errno));
+    jem_trainer_progress(run->trainer, &step, NULL);
+    json_open(&out, file, 0);
+    json_object(&out, NULL);
+    json_text(&out, "data", run->data);
+    json_text(&out, "test", run->test);
+    json_integer(&out, "steps", step);
+    json_integer(&out, "test_images", e->images);
+    json_number(&out, "accuracy", e->accuracy);
+    json_number(&out, "nll", e->nll);
+    json_number(&out, "brier", e->brier);
+    json_number(&out, "ece", e->ece);
+    json_object(&out, "ood_log_px");
+    for (int64_t i = 0; i < count; i++) {
+        json_object(&out, ratings[i].name);
+        json_number(&out, "auroc", ratings[i].auroc);
+        json_number(&out, "aupr_in", ratings[i].aupr_in);
+        json_number(&out, "aupr_out", ratings[i].aupr_out);
+        json_number(&out, "fpr95", ratings[i].fpr95);
+        json_close(&out, '}');
+    }
+    json_close(&out, '}');
+    json_close(&out, '}');
+    json_end(&out);
+    int bad = ferror(file);
+    if (fclose(file) || bad) return fail("%s: cannot write: %s", path, strerror(errno));
+    return 0;
+}
+
+static void print_summary(const report_run *run, const evaluation *e, const rating *ratings,
+                          int64_t count)
+{
+    int64_t step;
+    jem_trainer_progress(run->trainer, &step, NULL);
+    printf("%" PRId64 " steps; on %" PRId64 " test images of %s:\n", step, e->images, run->test);
+    printf("  accuracy %.2f %%   NLL %.4f   ECE %.2f %%\n", 100 * e->accuracy, e->nll,
+           100 * e->ece);
+    for (int64_t i = 0; i < count; i++)
+        printf("  AUROC of log p(x) against %s: %.4f\n", ratings[i].name, ratings[i].auroc);
+    printf("Written to %s:\n"
+           "  model.safetensors  checkpoint.safetensors  metrics.jsonl  summary.json\n"
+           "  curves.png  reliability.png  scores.png  samples.png\n",
+           run->folder);
+}
+
+int report_write(const report_run *run)
+{
+    char path[4200];
+    int64_t c, h, w, count = 0;
+    evaluation e;
+    rating ratings[MOST_SETS];
+    images test = {0};
+    TRY(check(jem_model_info(run->model, &c, &h, &w, NULL, NULL)));
+    TRY(images_open(&test, run->context, run->test, run->config, "test", c, h, w));
+    int code = evaluate(&test, run->model, &e);
+    join(path, sizeof path, run->folder, "reliability.png");
+    if (!code)
+        code = plot_reliability(path, "Reliability on test images", BINS, e.bin_confidence,
+                                e.bin_accuracy, e.bin_count, e.ece);
+    join(path, sizeof path, run->folder, "scores.png");
+    if (!code) code = scores(run, &test, ratings, &count, path);
+    join(path, sizeof path, run->folder, "summary.json");
+    if (!code) code = write_summary(run, &e, ratings, count, path);
+    join(path, sizeof path, run->folder, "samples.png");
+    int drawn = code ? 0 : samples(run, path); /* longer chains may diverge: the rest stays */
+    if (!code) print_summary(run, &e, ratings, count);
+    images_close(&test);
+    return code ? code : drawn;
+}

@@ -1,0 +1,374 @@
+/* jem train: from a data set to a model, with a log, pictures and checkpoints. */
+#include "cli.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct {
+    const char *data, *test, *ood, *preset, *output;
+    int resume, overwrite;
+    int64_t log_every, sample_every;
+    double save_every;
+    settings settings;
+} given = {.log_every = 10, .sample_every = 500, .save_every = 60};
+
+static const option options[] = {
+    {"data", OPTION_TEXT, 1, &given.data, "SOURCE", "training data; its train split"},
+    {"output", OPTION_TEXT, 1, &given.output, "DIR", "folder for everything that is written"},
+    {"test", OPTION_TEXT, 0, &given.test, "SOURCE", "test data [test split of --data]"},
+    {"ood", OPTION_TEXT, 0, &given.ood, "SOURCE", "unknown data for the final report"},
+    {"preset", OPTION_TEXT, 0, &given.preset, "NAME", "a recipe; settings change it"},
+    {"iterations", OPTION_KEY, 0, "trainer.iterations", "N", NULL},
+    {"resume", OPTION_FLAG, 0, &given.resume, NULL,
+     "continue the run in --output, with its settings"},
+    {"overwrite", OPTION_FLAG, 0, &given.overwrite, NULL, "begin anew over a run in --output"},
+    {"log-every", OPTION_INTEGER, 0, &given.log_every, "N", "steps between metrics [10]"},
+    {"sample-every", OPTION_INTEGER, 0, &given.sample_every, "N",
+     "steps between pictures of the replay buffer, 0: none [500]"},
+    {"save-every", OPTION_NUMBER, 0, &given.save_every, "S", "seconds between checkpoints [60]"},
+    {"threads", OPTION_KEY, 0, "context.threads", "N", NULL},
+};
+
+static const command self = {
+    "train",
+    "Trains a joint energy model. Ctrl-C saves and stops; --resume goes on, bit for bit.",
+    "SOURCE: glyphs (synthetic digits, no download), idx:DIR (MNIST's format), cifar:DIR\n"
+    "(CIFAR-10 binary); options of generated sets follow, as in glyphs:size=32,channels=3.\n"
+    "--ood also takes letters, noise, uniform, constant.",
+    options,
+    COUNT(options),
+    &given.settings,
+    "model loader sampler optimizer trainer dataset context"};
+
+typedef struct run {
+    jem_config *config;
+    jem_context *context;
+    images data;
+    jem_model *model;
+    jem_trainer *trainer;
+    FILE *log;
+    char metrics[4200], checkpoint[4200], file[4200]; /* paths */
+    int64_t step, iterations;
+    double saved; /* time of the last checkpoint */
+} run;
+
+/* ---- Ctrl-C ---- */
+
+static jem_trainer *running;
+static volatile sig_atomic_t stopped;
+
+static void stop(int number)
+{
+    (void)number;
+    stopped = 1;
+    jem_trainer_cancel(running);
+}
+
+/* The second Ctrl-C ends the program: files are replaced only when whole. */
+static void catch_signals(jem_trainer *trainer)
+{
+    struct sigaction action = {.sa_handler = trainer ? stop : SIG_DFL};
+    sigemptyset(&action.sa_mask);
+    action.sa_flags = trainer ? (int)SA_RESETHAND : 0;
+    if (trainer) running = trainer;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* ---- Setting up ---- */
+
+static int make_folder(const char *path)
+{
+    char part[4096];
+    struct stat info;
+    if (strlen(path) >= sizeof part)
+        return fail("--output: longer than %zu bytes", sizeof part - 1);
+    for (const char *at = path; *at; at++) {
+        size_t n = (size_t)(at - path) + 1;
+        if ((at[1] && at[1] != '/') || *at == '/') continue;
+        memcpy(part, path, n);
+        part[n] = 0;
+        if (mkdir(part, 0777) && errno != EEXIST && errno != EISDIR && (!at[1] || errno != EROFS))
+            return fail("--output: cannot make folder %s: %s", part, strerror(errno));
+    }
+    if (stat(path, &info) || !S_ISDIR(info.st_mode))
+        return fail("--output: %s is not a folder", path);
+    if (access(path, W_OK)) return fail("--output: cannot write to %s: %s", path, strerror(errno));
+    return 0;
+}
+
+/* Settings of a fresh run, or of the checkpoint; then those of the command line. */
+static int configure(run *r)
+{
+    int exists = !access(r->checkpoint, F_OK);
+    int32_t seeded = 0;
+    int64_t seed;
+    if (given.resume && !exists) return fail("--resume: there is no %s", r->checkpoint);
+    if (!given.resume && exists && !given.overwrite)
+        return fail("%s holds a run: --resume continues it, --overwrite begins anew", given.output);
+    if (given.resume) {
+        TRY(check(jem_config_load(&r->config, r->checkpoint)));
+    } else {
+        TRY(check(jem_config_create(&r->config)));
+        if (given.preset && check(jem_config_preset(r->config, given.preset))) return CODE_USAGE;
+    }
+    TRY(settings_apply(&given.settings, r->config));
+    TRY(check(jem_config_is_set(r->config, "model.seed", &seeded)));
+    TRY(check(jem_config_get_i64(r->config, "trainer.seed", &seed)));
+    return seeded ? 0 : check(jem_config_set_i64(r->config, "model.seed", seed));
+}
+
+/* "zero,one,two" of the data, unless the user named the classes. */
+static int name_classes(const run *r, int64_t classes)
+{
+    int32_t named = 0;
+    char name[256];
+    TRY(check(jem_config_is_set(r->config, "model.class_names", &named)));
+    if (named) return 0;
+    char *names = allocate(classes * (int64_t)sizeof name + 1, 1);
+    if (!names) return CODE_FAILED;
+    for (int64_t k = 0, n = 0; k < classes; k++) {
+        if (jem_dataset_class_name(r->data.data, k, name, sizeof name) < 0 || strchr(name, ',')) {
+            *names = 0; /* no names rather than wrong ones */
+            break;
+        }
+        n += sprintf(names + n, "%s%s", k ? "," : "", name);
+    }
+    int code = *names ? check(jem_model_metadata_set(r->model, "class_names", names)) : 0;
+    free(names);
+    return code;
+}
+
+/* The settings of the recipe that differ from the defaults, as text in the
+   model file; the same for a resumed run as for an unbroken one. */
+static int describe(const run *r)
+{
+    char text[8192] = "", value[1024], standard[1024];
+    size_t at = 0;
+    jem_config *defaults = NULL;
+    TRY(check(jem_config_create(&defaults)));
+    for (int64_t i = 0; i < jem_config_key_count() && at < sizeof text; i++) {
+        const char *key;
+        jem_key_type type;
+        double a = 0, b = 0;
+        int64_t m = 0, n = 0;
+        jem_config_key_info(i, &key, &type, NULL, NULL, NULL);
+        if (!strncmp(key, "context.", 8) || !strncmp(key, "model.", 6) ||
+            !strncmp(key, "dataset.", 8))
+            continue;
+        if (type == JEM_KEY_STR) {
+            jem_config_get_str(r->config, key, value, sizeof value, NULL);
+            jem_config_get_str(defaults, key, standard, sizeof standard, NULL);
+        } else if (type == JEM_KEY_I64) {
+            jem_config_get_i64(r->config, key, &m);
+            jem_config_get_i64(defaults, key, &n);
+            snprintf(value, sizeof value, "%" PRId64, m);
+            snprintf(standard, sizeof standard, "%" PRId64, n);
+        } else {
+            jem_config_get_f64(r->config, key, &a);
+            jem_config_get_f64(defaults, key, &b);
+            json_format(value, sizeof value, a);
+            json_format(standard, sizeof standard, b);
+        }
+        if (strcmp(value, standard))
+            at +=
+                (size_t)snprintf(text + at, sizeof text - at, "%s%s=%s", at ? " " : "", key, value);
+    }
+    jem_config_destroy(defaults);
+    return *text ? check(jem_model_metadata_set(r->model, "training", text)) : 0;
+}
+
+static int make_model(run *r)
+{
+    int64_t classes;
+    TRY(check(jem_dataset_info(r->data.data, NULL, NULL, NULL, NULL, &classes)));
+    TRY(check(jem_config_set_i64(r->config, "model.classes", classes)));
+    TRY(check(jem_config_set_i64(r->config, "model.channels", r->data.channels)));
+    TRY(check(jem_config_set_i64(r->config, "model.height", r->data.height)));
+    TRY(check(jem_config_set_i64(r->config, "model.width", r->data.width)));
+    TRY(check(jem_model_create(&r->model, r->context, r->config)));
+    TRY(name_classes(r, classes));
+    return describe(r);
+}
+
+static void tell_start(const run *r)
+{
+    int64_t threads = 0, classes = 0, weights = 0;
+    jem_context_threads(r->context, &threads);
+    jem_model_info(r->model, NULL, NULL, NULL, &classes, NULL);
+    for (int64_t i = 0; i < jem_model_parameter_count(r->model); i++) {
+        int64_t elements = 0;
+        jem_parameter_kind kind = 0;
+        jem_model_parameter_info(r->model, i, NULL, NULL, NULL, &elements, &kind);
+        if (kind == JEM_PARAMETER_TRAINABLE) weights += elements;
+    }
+    fprintf(stderr,
+            "%s: %" PRId64 " images %" PRId64 "x%" PRId64 "x%" PRId64 ", %" PRId64
+            " classes; %" PRId64 " parameters; %" PRId64 " threads; step %" PRId64 " of %" PRId64
+            "\n",
+            given.data, r->data.count, r->data.channels, r->data.height, r->data.width, classes,
+            weights, threads, r->step, r->iterations);
+}
+
+static int set_up(run *r)
+{
+    if (!given.log_every) given.log_every = 1;
+    if (!given.resume || !access(given.output, F_OK)) TRY(make_folder(given.output));
+    join(r->checkpoint, sizeof r->checkpoint, given.output, "checkpoint.safetensors");
+    join(r->metrics, sizeof r->metrics, given.output, "metrics.jsonl");
+    join(r->file, sizeof r->file, given.output, "model.safetensors");
+    TRY(configure(r));
+    TRY(check(jem_context_create(&r->context, r->config)));
+    TRY(images_open(&r->data, r->context, given.data, r->config, "train", 0, 0, 0));
+    TRY(make_model(r));
+    TRY(check(jem_trainer_create(&r->trainer, r->model, r->data.data, r->config)));
+    if (given.resume) TRY(check(jem_trainer_resume(r->trainer, r->checkpoint)));
+    TRY(check(jem_trainer_progress(r->trainer, &r->step, &r->iterations)));
+    TRY(metrics_open(&r->log, r->metrics, r->step));
+    tell_start(r);
+    return 0;
+}
+
+/* ---- The run ---- */
+
+static int save(run *r)
+{
+    TRY(check(jem_model_save(r->model, r->file)));
+    TRY(check(jem_trainer_save(r->trainer, r->checkpoint)));
+    r->saved = now();
+    return 0;
+}
+
+/* A hundred chains, evenly over the buffer: with a class per block, a class a row. */
+static int draw_buffer(const run *r)
+{
+    enum { SHOWN = 100 };
+    jem_sampler *sampler = jem_trainer_sampler(r->trainer);
+    const images *d = &r->data;
+    int64_t slots, size = d->channels * d->height * d->width;
+    char path[4200], name[64];
+    TRY(check(jem_sampler_buffer_info(sampler, &slots)));
+    int64_t n = slots < SHOWN ? slots : SHOWN;
+    float *x = allocate(n * size, sizeof *x);
+    if (!x) return CODE_FAILED;
+    int code = 0;
+    for (int64_t i = 0; !code && i < n; i++)
+        code = check(jem_sampler_buffer_get(sampler, i * slots / n, 1, x + i * size));
+    snprintf(name, sizeof name, "samples-%06" PRId64 ".png", r->step);
+    join(path, sizeof path, given.output, name);
+    if (!code) code = array_save_grid(path, x, n, 10, d->channels, d->height, d->width);
+    free(x);
+    return code;
+}
+
+static void note_of(const run *r, char *text, size_t capacity)
+{
+    static const char *const shown[] = {"loss", "accuracy", "energy_data", "energy_sample"};
+    static const char *const labels[] = {"loss", "acc", "E(data)", "E(samples)"};
+    double values[64];
+    size_t at = 0;
+    *text = 0;
+    if (jem_trainer_metrics(r->trainer, values, COUNT(values)) < 0) return;
+    for (int64_t i = 0; i < jem_trainer_metric_count() && i < COUNT(values); i++)
+        for (int j = 0; j < COUNT(shown) && at < capacity; j++)
+            if (!strcmp(jem_trainer_metric_name(i), shown[j]))
+                at += (size_t)snprintf(text + at, capacity - at, "%s%s %.3g", at ? "  " : "",
+                                       labels[j], values[i]);
+}
+
+static int after_step(run *r, progress *bar)
+{
+    char note[256];
+    TRY(check(jem_trainer_progress(r->trainer, &r->step, NULL)));
+    int last = r->step == r->iterations;
+    if (r->step % given.log_every == 0 || last) TRY(metrics_write(r->log, r->metrics, r->trainer));
+    if (given.sample_every && r->step % given.sample_every == 0) TRY(draw_buffer(r));
+    if (now() - r->saved >= given.save_every) TRY(save(r));
+    note_of(r, note, sizeof note);
+    progress_update(bar, r->step, note);
+    return 0;
+}
+
+static int interrupted(run *r)
+{
+    TRY(save(r));
+    fprintf(stderr,
+            "jem: stopped at step %" PRId64 " of %" PRId64 " and saved; to continue: jem train "
+            "--data %s%s%s%s%s --output %s --resume\n",
+            r->step, r->iterations, given.data, given.test ? " --test " : "",
+            given.test ? given.test : "", given.ood ? " --ood " : "", given.ood ? given.ood : "",
+            given.output);
+    return CODE_INTERRUPTED;
+}
+
+/* After JEM_ERROR_DIVERGED the trainer is that of the step before. */
+static int diverged(run *r)
+{
+    char picture[4200], reason[1024];
+    jem_last_error(reason, sizeof reason);
+    join(picture, sizeof picture, given.output, "curves.png");
+    TRY(save(r));
+    metrics_plot(r->metrics, picture);
+    return fail("%s; the state after step %" PRId64 " is kept in %s; a larger "
+                "trainer.energy_penalty, a lower optimizer.rate or more sampler.steps may help",
+                reason, r->step, r->checkpoint);
+}
+
+static int steps(run *r)
+{
+    progress bar;
+    jem_status status = JEM_OK;
+    int code = save(r); /* now rather than in an hour: is there room? */
+    if (code) return code;
+    catch_signals(r->trainer);
+    progress_begin(&bar, "step", r->step, r->iterations);
+    while (!code && !stopped && !(status = jem_trainer_step(r->trainer)))
+        code = after_step(r, &bar);
+    progress_end(&bar);
+    if (!code && status < 0) {
+        code = status == JEM_ERROR_DIVERGED ? diverged(r) : check(status);
+    } else if (!code && (stopped || status == JEM_CANCELLED)) {
+        code = interrupted(r);
+    } else if (!code) {
+        code = save(r);
+    }
+    catch_signals(NULL);
+    return code;
+}
+
+static int finish(run *r)
+{
+    char picture[4200];
+    report_run report = {.context = r->context,
+                         .model = r->model,
+                         .trainer = r->trainer,
+                         .config = r->config,
+                         .folder = given.output,
+                         .data = given.data,
+                         .test = given.test ? given.test : given.data,
+                         .ood = given.ood};
+    join(picture, sizeof picture, given.output, "curves.png");
+    TRY(metrics_plot(r->metrics, picture));
+    return report_write(&report);
+}
+
+int run_train(int argc, char **argv)
+{
+    static run r;
+    int code = options_parse(&self, argc, argv);
+    if (code) return code < 0 ? 0 : code;
+    code = set_up(&r);
+    if (!code) code = steps(&r);
+    if (!code) code = finish(&r);
+    if (r.log && fclose(r.log) && !code) code = fail("%s: cannot close", r.metrics);
+    jem_trainer_destroy(r.trainer);
+    jem_model_destroy(r.model);
+    images_close(&r.data);
+    jem_context_destroy(r.context);
+    jem_config_destroy(r.config);
+    settings_clear(&given.settings);
+    return code;
+}

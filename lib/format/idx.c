@@ -1,0 +1,97 @@
+/* idx: MNIST's format. http://yann.lecun.com/exdb/mnist: big-endian magic
+   0x00000800 | dimensions, the dimensions, then bytes. */
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "format/images.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const int64_t file_limit = (int64_t)8 << 30;
+
+void jem__images_clear(jem__images *images)
+{
+    jem__free(images->pixels);
+    jem__free(images->labels);
+    *images = (jem__images){0};
+}
+
+/* The first existing spelling of DIR/PART-KIND[.-]idxN-ubyte[.gz]. */
+static jem_status find(char *path, size_t size, const char *dir, const char *part, const char *kind,
+                       int dimensions)
+{
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, size, "%s/%s-%s%cidx%d-ubyte%s", dir, part, kind, i & 2 ? '.' : '-',
+                 dimensions, i & 1 ? ".gz" : "");
+        if (jem__file_exists(path)) return JEM_OK;
+    }
+    return jem__fail(JEM_ERROR_IO, "%s: no %s-%s-idx%d-ubyte or .gz there", dir, part, kind,
+                     dimensions);
+}
+
+static uint32_t big_endian(const uint8_t *b)
+{
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+/* Reads one file; shape [dimensions]; data points into *bytes, the caller's. */
+static jem_status read_one(uint8_t **bytes, const uint8_t **data, int64_t *shape, int dimensions,
+                           const char *path)
+{
+    int64_t size, expected = 1, header = 4 + 4 * (int64_t)dimensions;
+    JEM__TRY(jem__file_read(bytes, &size, path, file_limit, 1));
+    const uint8_t *b = *bytes;
+    if (size < header || big_endian(b) != (0x800u | (uint32_t)dimensions))
+        return jem__fail(JEM_ERROR_FORMAT, "%s: not an idx%d file of bytes (magic %08x)", path,
+                         dimensions, size >= 4 ? big_endian(b) : 0);
+    for (int i = 0; i < dimensions; i++) {
+        shape[i] = big_endian(b + 4 + 4 * i);
+        if (!jem__multiply(expected, shape[i], &expected))
+            return jem__fail(JEM_ERROR_FORMAT, "%s: its dimensions overflow", path);
+    }
+    if (size - header != expected)
+        return jem__fail(JEM_ERROR_FORMAT, "%s: %" PRId64 " bytes of data, expected %" PRId64, path,
+                         size - header, expected);
+    *data = b + header;
+    return JEM_OK;
+}
+
+static jem_status convert(jem__images *out, const uint8_t *pixels, const uint8_t *labels,
+                          int64_t limit)
+{
+    if (limit > 0 && limit < out->n) out->n = limit;
+    JEM__TRY(jem__alloc(&out->pixels, out->n * out->h * out->w, 1));
+    JEM__TRY(jem__alloc(&out->labels, out->n, sizeof *out->labels));
+    memcpy(out->pixels, pixels, (size_t)(out->n * out->h * out->w));
+    for (int64_t i = 0; i < out->n; i++) out->labels[i] = labels[i];
+    return JEM_OK;
+}
+
+jem_status jem__idx_read(jem__images *images, const char *dir, int32_t test, int64_t limit)
+{
+    char image_path[4096], label_path[4096];
+    const char *part = test ? "t10k" : "train";
+    uint8_t *image_bytes = NULL, *label_bytes = NULL;
+    const uint8_t *pixels = NULL, *labels = NULL;
+    int64_t shape[3], count = 0;
+    *images = (jem__images){0};
+    JEM__TRY(find(image_path, sizeof image_path, dir, part, "images", 3));
+    JEM__TRY(find(label_path, sizeof label_path, dir, part, "labels", 1));
+    jem_status status = read_one(&image_bytes, &pixels, shape, 3, image_path);
+    if (!status) status = read_one(&label_bytes, &labels, &count, 1, label_path);
+    if (!status && count != shape[0])
+        status = jem__fail(JEM_ERROR_FORMAT,
+                           "%s: %" PRId64 " labels, expected one for each of %" PRId64 " images",
+                           label_path, count, shape[0]);
+    if (!status && (shape[0] < 1 || shape[1] < 1 || shape[2] < 1))
+        status = jem__fail(JEM_ERROR_FORMAT, "%s: holds no pixels", image_path);
+    if (!status) {
+        *images = (jem__images){.n = shape[0], .c = 1, .h = shape[1], .w = shape[2]};
+        status = convert(images, pixels, labels, limit);
+    }
+    jem__free(image_bytes);
+    jem__free(label_bytes);
+    if (status) jem__images_clear(images);
+    return status;
+}

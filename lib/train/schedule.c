@@ -1,0 +1,57 @@
+#include "train/schedule.h"
+#include "base/config.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include <inttypes.h>
+#include <string.h>
+
+static int32_t digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* A whole number off *text; 0 if there is none, or one of more than 18 digits. */
+static int32_t number(const char **text, int64_t *out)
+{
+    int32_t digits = 0;
+    for (*out = 0; digit(**text) && digits < 19; digits++) *out = *out * 10 + (*(*text)++ - '0');
+    return digits > 0 && digits < 19;
+}
+
+jem_status jem__schedule_read(jem__schedule *s, const jem_config *config)
+{
+    const char *text = jem__config_str(config, "trainer.decay_at"), *at = text;
+    int64_t most = 1;
+    s->rate = jem__config_f64(config, "optimizer.rate");
+    s->decay = jem__config_f64(config, "trainer.decay");
+    s->warmup = jem__config_i64(config, "trainer.warmup");
+    s->count = 0;
+    for (const char *c = text; *c; c++) most += *c == ',';
+    JEM__TRY(jem__alloc(&s->at, most, sizeof *s->at));
+    while (*at) {
+        int32_t good = number(&at, &s->at[s->count++]);
+        if (*at == ',' && at[1])
+            at++;
+        else if (*at)
+            good = 0;
+        if (!good)
+            return jem__fail(JEM_ERROR_CONFIG,
+                             "trainer.decay_at: got '%.64s', expected steps like 1000,2000", text);
+    }
+    return JEM_OK;
+}
+
+void jem__schedule_clear(jem__schedule *s)
+{
+    jem__free(s->at);
+    s->at = NULL;
+}
+
+double jem__schedule_rate(const jem__schedule *s, int64_t step)
+{
+    double rate = s->rate;
+    if (step + 1 < s->warmup) rate *= (double)(step + 1) / (double)s->warmup;
+    for (int64_t i = 0; i < s->count; i++)
+        if (s->at[i] <= step) rate *= s->decay;
+    return rate;
+}

@@ -1,0 +1,230 @@
+/* The trainer's life: creation from settings, running, looking inside. */
+#include "train/trainer.h"
+#include "base/config.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+enum { LABELLED_STREAM = 0, PX_STREAM = 1 }; /* of the loaders */
+
+/* ---- Creation ---- */
+
+jem_status jem__trainer_seeds(jem_config *config)
+{
+    static const char *const keys[] = {"loader.seed", "sampler.seed"};
+    for (int i = 0; i < 2; i++) {
+        int32_t is_set;
+        JEM__TRY(jem_config_is_set(config, keys[i], &is_set));
+        if (!is_set)
+            JEM__TRY(jem_config_set_i64(config, keys[i], jem__config_i64(config, "trainer.seed")));
+    }
+    return JEM_OK;
+}
+
+static jem_status check_data(jem_trainer *t, const jem_dataset *data)
+{
+    int64_t c, h, w, dc, dh, dw;
+    JEM__TRY(jem_model_info(t->model, &c, &h, &w, &t->classes, NULL));
+    JEM__TRY(jem_dataset_info(data, &t->data_count, &dc, &dh, &dw, &t->data_classes));
+    if (c != dc || h != dh || w != dw)
+        return jem__fail(JEM_ERROR_SHAPE,
+                         "jem_trainer_create: images of %" PRId64 "x%" PRId64 "x%" PRId64
+                         ", the model takes %" PRId64 "x%" PRId64 "x%" PRId64,
+                         dc, dh, dw, c, h, w);
+    if (t->data_classes > t->classes)
+        return jem__fail(JEM_ERROR_SHAPE,
+                         "jem_trainer_create: labels of %" PRId64
+                         " classes, the model has %" PRId64,
+                         t->data_classes, t->classes);
+    t->image = c * h * w;
+    return JEM_OK;
+}
+
+static jem_status make_loaders(jem_trainer *t, jem_dataset *data, jem_config *work)
+{
+    int64_t stream = jem__config_i64(work, "loader.stream");
+    JEM__TRY(jem_config_set_i64(work, "loader.repeat", 1)); /* iterations end a run */
+    JEM__TRY(jem_config_set_i64(work, "loader.stream", stream + LABELLED_STREAM));
+    JEM__TRY(jem_loader_create(&t->labelled_loader, data, work));
+    JEM__TRY(jem_config_set_i64(work, "loader.stream", stream + PX_STREAM));
+    JEM__TRY(jem_config_set_i64(work, "loader.batch", t->px_batch));
+    if (!jem__config_i64(work, "trainer.px_augment")) {
+        JEM__TRY(jem_config_set_i64(work, "loader.crop", 0));
+        JEM__TRY(jem_config_set_i64(work, "loader.flip", 0));
+    }
+    return jem_loader_create(&t->px_loader, data, work);
+}
+
+static int64_t statistics_size(jem_model *model)
+{
+    const jem__parameter *list;
+    int64_t n = jem__model_parameters(model, &list), total = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (list[i].kind == JEM_PARAMETER_STATISTIC) total += list[i].elements;
+    return total;
+}
+
+static jem_status make_room(jem_trainer *t)
+{
+    int64_t most = t->batch > t->px_batch ? t->batch : t->px_batch;
+    int64_t bytes = t->image * (int64_t)sizeof(float);
+    int64_t row = t->classes * (int64_t)sizeof(float);
+    JEM__TRY(jem__alloc(&t->x_p, t->px > 0 ? t->px_batch : 0, bytes));
+    JEM__TRY(jem__alloc(&t->x_q, t->px > 0 ? t->px_batch : 0, bytes));
+    JEM__TRY(jem__alloc(&t->x_l, t->pyx > 0 ? t->batch : 0, bytes));
+    JEM__TRY(jem__alloc(&t->y, t->batch, sizeof *t->y));
+    JEM__TRY(jem__alloc(&t->chain_y, t->px_batch, sizeof *t->chain_y));
+    JEM__TRY(jem__alloc(&t->logits, most, row));
+    JEM__TRY(jem__alloc(&t->dlogits, most, row));
+    JEM__TRY(jem__alloc(&t->statistics, statistics_size(t->model), sizeof *t->statistics));
+    most = t->px <= 0 ? t->batch : t->pyx <= 0 ? t->px_batch : most;
+    return jem_pass_create(&t->pass, t->model, JEM_PASS_TRAIN, most);
+}
+
+static void read_settings(jem_trainer *t, const jem_config *config)
+{
+    t->iterations = jem__config_i64(config, "trainer.iterations");
+    t->px = jem__config_f64(config, "trainer.px");
+    t->pyx = jem__config_f64(config, "trainer.pyx");
+    t->penalty = jem__config_f64(config, "trainer.energy_penalty");
+    t->gap_limit = jem__config_f64(config, "trainer.gap_limit");
+    t->batch = jem__config_i64(config, "loader.batch");
+    t->px_batch = jem__config_i64(config, "trainer.px_batch");
+    if (t->px_batch == 0) t->px_batch = t->batch;
+    t->seed = (uint64_t)jem__config_i64(config, "sampler.seed");
+    for (int i = 0; i < JEM__METRIC_COUNT; i++) t->metrics[i] = NAN;
+    t->metrics[JEM__METRIC_STEP] = 0;
+}
+
+/* work is a copy of the settings that may be changed. */
+static jem_status build(jem_trainer *t, jem_dataset *data, jem_config *work)
+{
+    JEM__TRY(jem__trainer_seeds(work));
+    read_settings(t, work);
+    if (t->px == 0 && t->pyx == 0)
+        return jem__fail(JEM_ERROR_CONFIG,
+                         "jem_trainer_create: trainer.px and trainer.pyx are both 0");
+    JEM__TRY(check_data(t, data));
+    JEM__TRY(jem__schedule_read(&t->schedule, work));
+    JEM__TRY(jem_sampler_create(&t->sampler, t->model, work));
+    if (t->px > 0 && strcmp(jem__config_str(work, "sampler.start"), "gaussian") == 0)
+        JEM__TRY(jem_sampler_set_data(t->sampler, data));
+    JEM__TRY(jem_optimizer_create(&t->optimizer, t->model, work));
+    JEM__TRY(make_loaders(t, data, work));
+    return make_room(t);
+}
+
+static jem_status copy_settings(jem_config **copy, const jem_config *config)
+{
+    return config ? jem_config_clone(copy, config) : jem_config_create(copy);
+}
+
+jem_status jem_trainer_create(jem_trainer **trainer, jem_model *model, jem_dataset *data,
+                              const jem_config *config)
+{
+    jem_trainer *t = NULL;
+    jem_config *work = NULL;
+    JEM__REQUIRE(trainer, "jem_trainer_create");
+    *trainer = NULL;
+    JEM__REQUIRE(model, "jem_trainer_create");
+    JEM__REQUIRE(data, "jem_trainer_create");
+    JEM__TRY(jem__calloc(&t, 1, sizeof *t));
+    t->model = jem__model_take(model);
+    jem_status status = copy_settings(&t->config, config);
+    if (!status) status = copy_settings(&work, config);
+    if (!status) status = build(t, data, work);
+    jem_config_destroy(work);
+    if (status) {
+        jem_trainer_destroy(t);
+        return status;
+    }
+    *trainer = t;
+    return JEM_OK;
+}
+
+void jem_trainer_destroy(jem_trainer *t)
+{
+    if (!t) return;
+    jem_pass_destroy(t->pass);
+    jem_loader_destroy(t->px_loader);
+    jem_loader_destroy(t->labelled_loader);
+    jem_sampler_destroy(t->sampler);
+    jem_optimizer_destroy(t->optimizer);
+    jem__schedule_clear(&t->schedule);
+    jem_config_destroy(t->config);
+    float *floats[] = {t->x_p, t->x_q, t->x_l, t->logits, t->dlogits, t->statistics};
+    for (int i = 0; i < 6; i++) jem__free(floats[i]);
+    jem__free(t->y);
+    jem__free(t->chain_y);
+    jem_model_destroy(t->model);
+    jem__free(t);
+}
+
+/* ---- Running ---- */
+
+static jem_status check_idle(const jem_trainer *t, const char *function)
+{
+    JEM__REQUIRE(t, function);
+    if (t->running)
+        return jem__fail(JEM_ERROR_STATE, "%s: called from inside a callback of the same trainer",
+                         function);
+    return JEM_OK;
+}
+
+static jem_status step(jem_trainer *t)
+{
+    if (t->step >= t->iterations) return JEM_END;
+    jem_status status = jem__trainer_advance(t);
+    if (status == JEM_CANCELLED) jem__sampler_cancel_taken(t->sampler);
+    return status;
+}
+
+jem_status jem_trainer_step(jem_trainer *trainer)
+{
+    JEM__TRY(check_idle(trainer, "jem_trainer_step"));
+    return step(trainer);
+}
+
+jem_status jem_trainer_run(jem_trainer *trainer, const jem_trainer_callbacks *callbacks)
+{
+    jem_status status = JEM_OK;
+    JEM__TRY(check_idle(trainer, "jem_trainer_run"));
+    if (callbacks && callbacks->struct_size < (int64_t)sizeof *callbacks)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "jem_trainer_run: struct_size is %" PRId64 ", expected at least %zu",
+                         callbacks->struct_size, sizeof *callbacks);
+    trainer->running = 1;
+    while (status == JEM_OK) {
+        status = step(trainer);
+        if (status == JEM_OK && callbacks && callbacks->step &&
+            callbacks->step(callbacks->user, trainer, trainer->step))
+            status = JEM_CANCELLED;
+    }
+    trainer->running = 0;
+    return status == JEM_END ? JEM_OK : status;
+}
+
+void jem_trainer_cancel(jem_trainer *trainer)
+{
+    if (trainer) jem_sampler_cancel(trainer->sampler);
+}
+
+jem_status jem_trainer_progress(const jem_trainer *trainer, int64_t *steps, int64_t *iterations)
+{
+    JEM__REQUIRE(trainer, "jem_trainer_progress");
+    if (steps) *steps = trainer->step;
+    if (iterations) *iterations = trainer->iterations;
+    return JEM_OK;
+}
+
+jem_sampler *jem_trainer_sampler(jem_trainer *trainer)
+{
+    return trainer ? trainer->sampler : NULL;
+}
+
+jem_model *jem_trainer_model(jem_trainer *trainer)
+{
+    return trainer ? trainer->model : NULL;
+}
