@@ -1,7 +1,7 @@
 #include "helpers.h"
 #include "train/schedule.h"
 
-static jem_status read(jem__schedule *schedule, const char *settings)
+static jem_status read_schedule(jem__schedule *schedule, const char *settings)
 {
     jem_config *config;
     OK(jem_config_create(&config));
@@ -15,15 +15,16 @@ static jem_status read(jem__schedule *schedule, const char *settings)
 START_TEST(rates)
 {
     jem__schedule s;
-    OK(read(&s, "optimizer.rate=2"));
+    OK(read_schedule(&s, "optimizer.rate=2"));
     ck_assert(jem__schedule_rate(&s, 0) == 2 && jem__schedule_rate(&s, 1000000) == 2);
     jem__schedule_clear(&s);
-    OK(read(&s, "optimizer.rate=8 trainer.warmup=4 trainer.decay=0.5 trainer.decay_at=3,10,12"));
+    OK(read_schedule(
+        &s, "optimizer.rate=8 trainer.warmup=4 trainer.decay=0.5 trainer.decay_at=3,10,12"));
     const double expected[] = {2, 4, 6, 4, 4, 4, 4, 4, 4, 4, 2, 2, 1, 1};
     for (int i = 0; i < 14; i++) ck_assert_double_eq(jem__schedule_rate(&s, i), expected[i]);
     jem__schedule_clear(&s);
     /* Order is of no concern; a step named twice counts twice. */
-    OK(read(&s, "optimizer.rate=8 trainer.decay=0.5 trainer.decay_at=9,2,2"));
+    OK(read_schedule(&s, "optimizer.rate=8 trainer.decay=0.5 trainer.decay_at=9,2,2"));
     ck_assert(jem__schedule_rate(&s, 1) == 8 && jem__schedule_rate(&s, 2) == 2 &&
               jem__schedule_rate(&s, 9) == 1);
     jem__schedule_clear(&s);
@@ -40,7 +41,7 @@ START_TEST(lists_that_are_none)
         "trainer.decay_at=\"1, 2\""};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         jem__schedule s;
-        FAILS(JEM_ERROR_CONFIG, read(&s, texts[i]), "trainer.decay_at");
+        FAILS(JEM_ERROR_CONFIG, read_schedule(&s, texts[i]), "trainer.decay_at");
         jem__schedule_clear(&s);
     }
 }

@@ -1,6 +1,5 @@
 /* The trainer: learning, determinism, what a failed step leaves behind. */
 #include "train/tiny.h"
-#include <signal.h>
 
 START_TEST(learns)
 {
@@ -141,12 +140,12 @@ END_TEST
 
 /* A step that fails in some way changes nothing, and the run goes on as if it
    had not been tried. */
-static void recovers(const char *settings, jem_status (*fail)(tiny *t))
+static void recovers(const char *settings, jem_status (*go_wrong)(tiny *t))
 {
     tiny t = tiny_of(2, settings), plain = tiny_of(2, settings);
     for (int i = 0; i < 2; i++) OK(jem_trainer_step(t.trainer));
     for (int i = 0; i < 2; i++) OK(jem_trainer_step(plain.trainer));
-    jem_status status = fail(&t);
+    jem_status status = go_wrong(&t);
     ck_assert(status != JEM_OK);
     int64_t step;
     OK(jem_trainer_progress(t.trainer, &step, NULL));
@@ -167,8 +166,8 @@ static jem_status cancelled(tiny *t)
     return status;
 }
 
-/* A weight that is not a number shows in chains; that of the last layer's bias
-   shows only in the energies of a draw without steps. */
+/* A bias of the last layer that is not a number: which check sees it first
+   depends on what a step does. */
 static jem_status poisoned(tiny *t, const char *word)
 {
     int64_t index = jem_model_parameter_find(t->model, "class_output.bias");
@@ -247,7 +246,7 @@ static int32_t on_step(void *user, jem_trainer *trainer, int64_t step)
     return !w->cancel && step == w->stop_at;
 }
 
-START_TEST(callbacks)
+START_TEST(callback_stops)
 {
     tiny t = tiny_of(1, ""), plain = tiny_of(1, "");
     watch w = {.stop_at = 2, .t = &t};
@@ -308,4 +307,4 @@ START_TEST(creation)
 END_TEST
 
 TESTS("trainer", learns, metrics, same_bits_on_any_number_of_threads, own_loop,
-      failed_steps_leave_no_trace, divergence, callbacks, creation)
+      failed_steps_leave_no_trace, divergence, callback_stops, creation)
