@@ -33,7 +33,8 @@ START_TEST(metrics)
     ck_assert(tiny_metric(&t, "step") == 3);
     ck_assert_double_eq_tol(tiny_metric(&t, "rate"), 3e-4, 1e-12);
     ck_assert_double_eq_tol(tiny_metric(&t, "gap"),
-                            tiny_metric(&t, "energy_data") - tiny_metric(&t, "energy_sample"), 0);
+                            tiny_metric(&t, "energy_data") - tiny_metric(&t, "energy_sample"),
+                            1e-12);
     ck_assert_double_eq_tol(tiny_metric(&t, "loss"),
                             0.5 * tiny_metric(&t, "loss_px") + 2 * tiny_metric(&t, "loss_pyx"),
                             1e-12);
