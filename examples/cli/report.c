@@ -7,9 +7,15 @@
 enum { CHAINS = 100, FACTOR = 10 }; /* fresh chains run so many times longer than in training */
 enum { MOST_SETS = 4 };
 
+static const char *const score_names[] = {"log_px", "mass"}; /* the first one is drawn */
+static const char *const score_titles[] = {"log p(x)", "approximate mass"};
+enum { SCORES = COUNT(score_names) };
+
 typedef struct rating {
     char name[256];
-    double auroc, aupr_in, aupr_out, fpr95;
+    struct {
+        double auroc, aupr_in, aupr_out, fpr95;
+    } by[SCORES];
 } rating;
 
 /* ---- Fresh samples ---- */
@@ -54,36 +60,45 @@ static int samples(const report_run *run, const char *path)
 
 /* ---- Scores of known and unknown images ---- */
 
-static int rate(const images *test, const float *scores, const images *other, const float *others,
-                rating *r)
+/* All scores of a set of images, one after the other. */
+static int score_all(const images *set, jem_model *model, float *scores[SCORES])
+{
+    for (int i = 0; i < SCORES; i++) TRY(images_score(set, model, score_names[i], &scores[i]));
+    return 0;
+}
+
+static int rate(const images *test, float *const known[SCORES], const images *other,
+                float *const unknown[SCORES], rating *r)
 {
     snprintf(r->name, sizeof r->name, "%.200s", other->name);
-    return check(jem_eval_ood(scores, test->count, others, other->count, &r->auroc, &r->aupr_in,
-                              &r->aupr_out, &r->fpr95));
+    for (int i = 0; i < SCORES; i++)
+        TRY(check(jem_eval_ood(known[i], test->count, unknown[i], other->count, &r->by[i].auroc,
+                               &r->by[i].aupr_in, &r->by[i].aupr_out, &r->by[i].fpr95)));
+    return 0;
 }
 
 static int scores(const report_run *run, const images *test, rating *ratings, int64_t *count,
                   const char *path)
 {
-    const char *sources[MOST_SETS] = {run->ood, "interpolations", "uniform"};
-    float *all[MOST_SETS] = {NULL};
+    const char *sources[MOST_SETS - 1] = {run->ood, "interpolations", "uniform"};
+    float *all[MOST_SETS][SCORES] = {{NULL}};
     plot_set sets[MOST_SETS];
     char names[MOST_SETS][320];
     int64_t n = 1;
-    int code = images_score(test, run->model, "log_px", &all[0]);
+    int code = score_all(test, run->model, all[0]);
     snprintf(names[0], sizeof names[0], "%.200s, %" PRId64 " test images", test->name, test->count);
-    sets[0] = (plot_set){names[0], all[0], test->count};
-    for (int i = 0; !code && i < 3; i++) {
+    sets[0] = (plot_set){names[0], all[0][0], test->count};
+    for (int i = 0; !code && i < COUNT(sources); i++) {
         images other = {0};
         rating *r = &ratings[n - 1];
         if (!sources[i]) continue;
         code = images_open_ood(&other, run->context, sources[i], run->config, "test", test);
-        if (!code) code = images_score(&other, run->model, "log_px", &all[n]);
+        if (!code) code = score_all(&other, run->model, all[n]);
         if (!code) code = rate(test, all[0], &other, all[n], r);
         if (!code) {
             snprintf(names[n], sizeof names[n], "%s%s (AUROC %.3f)", r->name,
-                     other.made == 1 ? " noise" : "", r->auroc);
-            sets[n] = (plot_set){names[n], all[n], other.count};
+                     other.made == 1 ? " noise" : "", r->by[0].auroc);
+            sets[n] = (plot_set){names[n], all[n][0], other.count};
             n++;
         }
         images_close(&other);
@@ -92,7 +107,7 @@ static int scores(const report_run *run, const images *test, rating *ratings, in
     if (!code)
         code = plot_histograms(path, "log p(x) of known and unknown images", "log p(x) + constant",
                                sets, n);
-    for (int i = 0; i < MOST_SETS; i++) free(all[i]);
+    for (int i = 0; i < MOST_SETS * SCORES; i++) free(all[i / SCORES][i % SCORES]);
     return code;
 }
 
@@ -116,16 +131,20 @@ static int write_summary(const report_run *run, const evaluation *e, const ratin
     json_number(&out, "nll", e->nll);
     json_number(&out, "brier", e->brier);
     json_number(&out, "ece", e->ece);
-    json_object(&out, "ood_log_px");
-    for (int64_t i = 0; i < count; i++) {
-        json_object(&out, ratings[i].name);
-        json_number(&out, "auroc", ratings[i].auroc);
-        json_number(&out, "aupr_in", ratings[i].aupr_in);
-        json_number(&out, "aupr_out", ratings[i].aupr_out);
-        json_number(&out, "fpr95", ratings[i].fpr95);
+    for (int j = 0; j < SCORES; j++) {
+        char name[64];
+        snprintf(name, sizeof name, "ood_%s", score_names[j]);
+        json_object(&out, name);
+        for (int64_t i = 0; i < count; i++) {
+            json_object(&out, ratings[i].name);
+            json_number(&out, "auroc", ratings[i].by[j].auroc);
+            json_number(&out, "aupr_in", ratings[i].by[j].aupr_in);
+            json_number(&out, "aupr_out", ratings[i].by[j].aupr_out);
+            json_number(&out, "fpr95", ratings[i].by[j].fpr95);
+            json_close(&out, '}');
+        }
         json_close(&out, '}');
     }
-    json_close(&out, '}');
     json_close(&out, '}');
     json_end(&out);
     int bad = ferror(file);
@@ -142,7 +161,9 @@ static void print_summary(const report_run *run, const evaluation *e, const rati
     printf("  accuracy %.2f %%   NLL %.4f   ECE %.2f %%\n", 100 * e->accuracy, e->nll,
            100 * e->ece);
     for (int64_t i = 0; i < count; i++)
-        printf("  AUROC of log p(x) against %s: %.4f\n", ratings[i].name, ratings[i].auroc);
+        for (int j = 0; j < SCORES; j++)
+            printf("  AUROC of %s against %s: %.4f\n", score_titles[j], ratings[i].name,
+                   ratings[i].by[j].auroc);
     printf("Written to %s:\n"
            "  model.safetensors  checkpoint.safetensors  metrics.jsonl  summary.json\n"
            "  curves.png  reliability.png  scores.png  samples.png\n",

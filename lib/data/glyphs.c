@@ -47,7 +47,7 @@ static float between(jem__random *r, float low, float high)
 
 static void choose_place(style *s, jem__random *r, float unit)
 {
-    float scale = between(r, 0.8f, 1.05f) * unit * 0.1f; /* 100 grid units are 10 of 28 pixels */
+    float scale = between(r, 0.72f, 1) * unit * 0.1f; /* 100 grid units are 10 of 28 pixels */
     float wide = scale * between(r, 0.85f, 1.15f), slant = between(r, -0.25f, 0.25f);
     /* Half-angle tangent of a rotation by at most 12 degrees. */
     float t = between(r, -0.105f, 0.105f), c = (1 - t * t) / (1 + t * t), d = 2 * t / (1 + t * t);
@@ -55,24 +55,23 @@ static void choose_place(style *s, jem__random *r, float unit)
     s->xy = (-c * slant - d) * scale;
     s->yx = d * wide;
     s->yy = (c - d * slant) * scale;
-    s->x0 = 14 * unit + between(r, -2, 2) * unit;
-    s->y0 = 14 * unit + between(r, -2, 2) * unit;
+    s->x0 = 14 * unit + between(r, -3.4f, 3.4f) * unit;
+    s->y0 = 14 * unit + between(r, -3.4f, 3.4f) * unit;
 }
 
-/* Three quarters are light on dark. Ink and paper stay at least 0.45 apart. */
+/* Light on dark; ink and paper stay at least 0.4 apart. */
 static void choose_colours(style *s, jem__random *r, int64_t channels)
 {
-    int32_t light = jem__random_below(r, 4) != 0;
     float paper = between(r, 0, 0.25f), ink = between(r, 0.72f, 1), tint = channels == 3 ? 0.2f : 0;
     for (int c = 0; c < 3; c++) {
         float p = paper + tint * between(r, 0, 1), i = ink - tint * between(r, 0, 1);
-        s->paper[c] = light ? p : 1 - p;
-        s->ink[c] = light ? i : 1 - i;
+        s->paper[c] = p;
+        s->ink[c] = i;
     }
-    float rough = between(r, 0, 0.16f);
+    float rough = between(r, 0, 0.12f);
     for (int i = 0; i < LATTICE; i++)
         for (int j = 0; j < LATTICE; j++) s->texture[i][j] = rough * between(r, -0.5f, 0.5f);
-    s->noise = between(r, 0, 0.06f);
+    s->noise = between(r, 0, 0.05f);
 }
 
 static void choose_style(style *s, jem__random *r, const jem__glyph_set *set)
@@ -90,8 +89,8 @@ static void choose_style(style *s, jem__random *r, const jem__glyph_set *set)
 /* ---- Strokes to pixels ---- */
 
 /* Lowers the squared distances around the line a-b. Beyond reach they do not
-   matter; weight > 1 makes the stroke thinner. */
-static void draw_line(canvas *v, point a, point b, float reach, float weight)
+   matter. */
+static void draw_line(canvas *v, point a, point b, float reach)
 {
     float ex = b.x - a.x, ey = b.y - a.y, length = ex * ex + ey * ey;
     float inverse = length > 1e-6f ? 1 / length : 0, most = (float)v->size;
@@ -107,7 +106,7 @@ static void draw_line(canvas *v, point a, point b, float reach, float weight)
             float px = (float)x + 0.5f - a.x, t = (px * ex + py * ey) * inverse;
             t = t < 0 ? 0 : t;
             t = t > 1 ? 1 : t;
-            float dx = px - t * ex, dy = py - t * ey, d = (dx * dx + dy * dy) * weight;
+            float dx = px - t * ex, dy = py - t * ey, d = dx * dx + dy * dy;
             row[x] = d < row[x] ? d : row[x];
         }
     }
@@ -153,27 +152,10 @@ static void draw_stroke(canvas *v, const style *s, const jem__stroke *stroke)
         for (int k = 1; k <= pieces; k++) {
             point to = k == pieces ? p[i + 1]
                                    : curve(p[i - 1], p[i], p[i + 1], p[i + 2], (float)k / PIECES);
-            draw_line(v, from, to, reach, 1);
+            draw_line(v, from, to, reach);
             from = to;
         }
     }
-}
-
-/* Now and then a thin scratch runs along an edge: what is not the symbol. */
-static void draw_scratch(canvas *v, const style *s, jem__random *r)
-{
-    float size = (float)v->size, unit = size / 28;
-    uint32_t side = jem__random_below(r, 4);
-    float along = between(r, 0.1f, 0.9f) * size, off = between(r, 0, 1.8f) * unit;
-    float length = between(r, 3, 6) * unit, lean = between(r, -0.5f, 0.5f) * unit;
-    if (jem__random_below(r, 10)) return;
-    if (side & 1) off = size - off;
-    point a = {along - length * 0.5f, off}, b = {along + length * 0.5f, off + lean};
-    if (side & 2) {
-        a = (point){a.y, a.x};
-        b = (point){b.y, b.x};
-    }
-    draw_line(v, a, b, s->radius + s->soft, 2.5f);
 }
 
 /* ---- Pixels ---- */
@@ -260,7 +242,6 @@ static void draw_image(canvas *v, const jem__glyph_set *set, int64_t image, uint
     choose_style(&s, &r, set);
     for (int64_t i = 0; i < area; i++) v->square[i] = 1e30f;
     for (int i = 0; i < glyph->strokes; i++) draw_stroke(v, &s, &glyph->stroke[i]);
-    draw_scratch(v, &s, &r);
     address(&r, set, image, PIXEL_STEP);
     jem__random_fill_normal(&r, v->noise, set->channels * area);
     fill_pixels(v, &s, set->channels, pixels);
