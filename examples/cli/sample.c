@@ -5,7 +5,8 @@
 
 static struct {
     const char *model, *start, *start_from, *labels, *output;
-    int64_t count;
+    int64_t count, per_class;
+    int as_trained;
     settings settings;
 } given;
 
@@ -19,6 +20,10 @@ static const option options[] = {
     {"labels", OPTION_TEXT, 0, &given.labels, "Y.npy",
      "int64 or int32 [n]: chains follow E(x,y) in place of E(x)"},
     {"count", OPTION_INTEGER, 0, &given.count, "N", "chains without --start and --labels [64]"},
+    {"per-class", OPTION_INTEGER, 0, &given.per_class, "N",
+     "N chains of each class, a class a row; chains follow E(x,y)"},
+    {"as-trained", OPTION_FLAG, 0, &given.as_trained, NULL,
+     "begin with the sampler settings that the model was trained with"},
     {"steps", OPTION_KEY, 0, "sampler.steps", "K", NULL},
     {"step-size", OPTION_KEY, 0, "sampler.step_size", "A", NULL},
     {"noise", OPTION_KEY, 0, "sampler.noise", "S", NULL},
@@ -46,8 +51,18 @@ typedef struct work {
     jem_array *array;
     int32_t *y;
     float *x;
-    int64_t n, c, h, w, steps;
+    int64_t n, c, h, w, classes, steps;
 } work;
+
+/* The recipe that jem train leaves in the model file; the command line goes over it. */
+static int apply_recipe(work *k)
+{
+    char text[8192];
+    if (jem_model_metadata_get(k->model, "training", text, sizeof text) < 0)
+        return fail("--as-trained: %s does not say how it was trained", given.model);
+    TRY(check(jem_config_parse(k->config, text)));
+    return settings_apply(&given.settings, k->config);
+}
 
 static int load(work *k)
 {
@@ -60,16 +75,33 @@ static int load(work *k)
         return CODE_USAGE;
     }
     TRY(check(jem_config_create(&k->config)));
+    if (given.per_class && (given.start || given.labels || given.count)) {
+        fail(
+            "--per-class decides starts, labels and count: it excludes --start, --labels, --count");
+        return CODE_USAGE;
+    }
     TRY(settings_apply(&given.settings, k->config));
+    TRY(check(jem_context_create(&k->context, k->config)));
+    TRY(check(jem_model_load(&k->model, k->context, given.model)));
+    TRY(check(jem_model_info(k->model, &k->c, &k->h, &k->w, &k->classes, NULL)));
+    if (given.as_trained) TRY(apply_recipe(k));
     /* Chains are the caller's here: the replay buffer stays empty. */
     TRY(check(jem_config_set_i64(k->config, "sampler.buffer", 1)));
     TRY(check(jem_config_set_i64(k->config, "sampler.conditional", 0)));
     TRY(check(jem_config_set_str(k->config, "sampler.start", "uniform")));
     TRY(check(jem_config_get_i64(k->config, "sampler.steps", &k->steps)));
-    TRY(check(jem_context_create(&k->context, k->config)));
-    TRY(check(jem_model_load(&k->model, k->context, given.model)));
-    TRY(check(jem_model_info(k->model, &k->c, &k->h, &k->w, NULL, NULL)));
     return check(jem_sampler_create(&k->sampler, k->model, k->config));
+}
+
+static int label_each_class(work *k)
+{
+    if (given.per_class > INT32_MAX / k->classes)
+        return fail("--per-class: %" PRId64 " is too many", given.per_class);
+    k->n = given.per_class * k->classes;
+    k->y = allocate(k->n, sizeof *k->y);
+    if (!k->y) return CODE_FAILED;
+    for (int64_t i = 0; i < k->n; i++) k->y[i] = (int32_t)(i / given.per_class);
+    return 0;
 }
 
 /* The chains' images, labels and number. */
@@ -86,6 +118,7 @@ static int begin(work *k)
             return CODE_USAGE;
         }
     }
+    if (given.per_class) TRY(label_each_class(k));
     if (given.labels) TRY(array_labels(given.labels, k->model, &k->n, &k->y));
     if (k->n < 0) k->n = 64;
     if (k->n == 0) return fail("there are no images to start from");
@@ -118,7 +151,7 @@ static int save(const work *k)
 {
     const int64_t shape[] = {k->n, k->c, k->h, k->w};
     if (has_suffix(given.output, ".npy")) return array_save(given.output, k->x, 4, shape);
-    return array_save_grid(given.output, k->x, k->n, 0, k->c, k->h, k->w);
+    return array_save_grid(given.output, k->x, k->n, given.per_class, k->c, k->h, k->w);
 }
 
 int run_sample(int argc, char **argv)
