@@ -303,12 +303,8 @@ static void bar(const axes *a, double x0, double x1, double y0, double y1, colou
 /* From the accuracy to the mean confidence: beyond the bar, or inside it. */
 static void gap(const axes *a, double x0, double x1, double confidence, double accuracy)
 {
-    static const colour white = {1, 1, 1};
     double low = fmin(confidence, accuracy), high = fmax(confidence, accuracy);
-    if (confidence < accuracy)
-        bar(a, x0, x1, low, high, white, 0.7);
-    else
-        bar(a, x0, x1, low, high, palette[1], 0.25);
+    bar(a, x0, x1, low, high, palette[1], confidence < accuracy ? 0.5 : 0.25);
     set_colour(a->cr, palette[1], 1);
     cairo_set_line_width(a->cr, 1);
     cairo_rectangle(a->cr, at_x(a, x0) + 1, at_y(a, high), at_x(a, x1) - at_x(a, x0) - 2,
@@ -320,11 +316,11 @@ int plot_reliability(const char *path, const char *title, int64_t bins, const do
                      const double *accuracy, const int64_t *count, double ece)
 {
     static const double dashes[] = {5, 4};
-    cairo_t *cr = page_begin(500, 640, title);
-    axes a = {cr, 78, 76, 390, 390, 0, 1, 0, 1}, below = {cr, 78, 494, 390, 90, 0, 1, 0, 1};
+    cairo_t *cr = page_begin(500, 660, title);
+    axes a = {cr, 78, 96, 390, 390, 0, 1, 0, 1}, below = {cr, 78, 514, 390, 90, 0, 1, 0, 1};
     char words[64];
-    double total = 0, most = 0, x = legend(cr, 78, 58, palette[0], "accuracy");
-    x = legend(cr, x, 58, palette[1], "gap to the mean confidence");
+    double total = 0, most = 0, x = legend(cr, 78, 78, palette[0], "accuracy");
+    legend(cr, x, 78, palette[1], "gap to the mean confidence");
     for (int64_t b = 0; b < bins; b++) {
         total += (double)count[b];
         most = fmax(most, (double)count[b]);
@@ -343,10 +339,9 @@ int plot_reliability(const char *path, const char *title, int64_t bins, const do
     cairo_line_to(cr, at_x(&a, 1), at_y(&a, 1));
     cairo_stroke(cr);
     cairo_set_dash(cr, NULL, 0, 0);
-    snprintf(words, sizeof words, "ECE %.2f %%", 100 * ece);
-    text(cr, at_x(&a, 0.03), at_y(&a, 0.93), 14, 0, ink, 1, words);
-    snprintf(words, sizeof words, "%.0f images, %" PRId64 " bins", total, bins);
-    text(cr, at_x(&a, 0.03), at_y(&a, 0.93) + 17, 11, 0, soft, 0, words);
+    snprintf(words, sizeof words, "ECE %.2f %%, %.0f images, %" PRId64 " bins", 100 * ece, total,
+             bins);
+    text(cr, 78, 58, 11, 0, ink, 1, words);
 
     below.y1 = total > 0 ? 1.05 * most / total : 1;
     draw_axes(&below, "confidence (largest class probability)", "share of images");
