@@ -65,6 +65,39 @@ static inline const char *test_folder(void)
     return path;
 }
 
+/* A name in one scratch folder of this process. Four static buffers in turn. */
+static inline const char *test_path(const char *name)
+{
+    static char folder[4096], paths[4][4200];
+    static int turn;
+    if (!*folder) snprintf(folder, sizeof folder, "%s", test_folder());
+    char *path = paths[turn++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static inline void test_put(const char *path, const void *bytes, int64_t size)
+{
+    FILE *f = fopen(path, "wb");
+    ck_assert_msg(f != NULL, "cannot write %s", path);
+    ck_assert_int_eq((int64_t)fwrite(bytes, 1, (size_t)size, f), size);
+    fclose(f);
+}
+
+/* The bytes of a file; free them. */
+static inline uint8_t *test_get(const char *path, int64_t *size)
+{
+    FILE *f = fopen(path, "rb");
+    ck_assert_msg(f != NULL, "cannot read %s", path);
+    fseek(f, 0, SEEK_END);
+    *size = ftell(f);
+    rewind(f);
+    uint8_t *bytes = malloc((size_t)*size + 1);
+    ck_assert_int_eq((int64_t)fread(bytes, 1, (size_t)*size, f), *size);
+    fclose(f);
+    return bytes;
+}
+
 /* Runs a suite made of one test case; the process's exit status. Tests run in
    this process (no fork), because worker threads do not survive a fork. */
 static inline int test_run(const char *name, const TTest *const *tests)

@@ -80,7 +80,7 @@ static jem_status parse(jem_array *a, const char *at, const char *path)
     while (!token(&at, '}')) {
         if (!text(&at, key, sizeof key) || !token(&at, ':'))
             return jem__fail(JEM_ERROR_FORMAT, "%s: npy header is damaged", path);
-        if (strcmp(key, "descr") == 0 && text(&at, value, sizeof value)) {
+        if (strcmp(key, "descr") == 0 && text(&at, value, sizeof value) && *value) {
             for (int i = 0; i < TYPES; i++)
                 if (strcmp(value + 1, types[i].name + 1) == 0 && value[0] != '>')
                     a->type = types[i].type;
@@ -188,7 +188,7 @@ jem_status jem_array_save(const char *path, const void *data, jem_type type, int
     jem__writer *writer;
     JEM__REQUIRE(path, "jem_array_save");
     JEM__REQUIRE(data, "jem_array_save");
-    JEM__REQUIRE(shape, "jem_array_save");
+    if (dimensions != 0) JEM__REQUIRE(shape, "jem_array_save");
     for (int i = 0; i < TYPES; i++)
         if (types[i].type == type) {
             name = types[i].name;

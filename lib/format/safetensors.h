@@ -30,6 +30,8 @@ jem_status jem__safetensors_save(const jem__safetensors *set, const char *path);
 /* bytes NULL: only the size. */
 jem_status jem__safetensors_save_memory(const jem__safetensors *set, void *bytes, int64_t capacity,
                                         int64_t *size);
+/* Adds the metadata "checksum" of all else in the set; last, before the save. */
+jem_status jem__safetensors_seal(jem__safetensors *set);
 void jem__safetensors_destroy(jem__safetensors *set);
 
 /* Both. */
@@ -40,6 +42,8 @@ const char *jem__safetensors_metadata(const jem__safetensors *set, const char *k
 int64_t jem__safetensors_metadata_count(const jem__safetensors *set);
 void jem__safetensors_metadata_at(const jem__safetensors *set, int64_t index, const char **key,
                                   const char **value);
+/* FORMAT unless the set is what was sealed. */
+jem_status jem__safetensors_verify(const jem__safetensors *set, const char *file);
 /* Converts F32, F16, BF16 (also F64) to float32. FORMAT for other types. */
 jem_status jem__safetensors_to_f32(const jem__tensor_info *tensor, float *out);
 

@@ -123,7 +123,8 @@ static jem_status fill(jem_model *model, const jem__safetensors *set, const char
     for (int64_t i = 0; i < jem__safetensors_metadata_count(set); i++) {
         const char *key, *value;
         jem__safetensors_metadata_at(set, i, &key, &value);
-        if (!jem__metadata_find(model, key)) JEM__TRY(jem__metadata_put(model, key, value));
+        if (strcmp(key, "checksum") != 0 && !jem__metadata_find(model, key))
+            JEM__TRY(jem__metadata_put(model, key, value));
     }
     jem__model_touch(model);
     return JEM_OK;
@@ -135,6 +136,9 @@ static jem_status build(jem_model **out, jem_context *context, const jem__safete
     jem_config *config = NULL;
     jem_model *model = NULL;
     jem_status status = jem_config_create(&config);
+    /* Files of other programs have none. */
+    if (!status && jem__safetensors_metadata(set, "checksum"))
+        status = jem__safetensors_verify(set, file);
     if (!status) status = settings(config, set, file);
     if (!status) {
         status = jem__model_new(&model, context, config);
@@ -196,6 +200,7 @@ static jem_status collect(jem__safetensors **out, const jem_model *model)
         const jem__extra *e = &model->extras[i];
         status = jem__safetensors_add(set, e->name, e->dtype, e->dimensions, e->shape, e->bytes);
     }
+    if (!status) status = jem__safetensors_seal(set);
     if (status)
         jem__safetensors_destroy(set);
     else

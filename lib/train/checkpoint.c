@@ -14,7 +14,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <zlib.h>
 
 static const char format[] = "jem-checkpoint", version[] = "1";
 
@@ -86,22 +85,6 @@ static jem_status state_of(const jem_trainer *t, state *s)
     }
     put(s, "counters", "I64", 1, &counters, s->counters);
     return JEM_OK;
-}
-
-/* ---- Checksum: a sum over the tensors, so that their order does not matter ---- */
-
-static uint64_t tensor_sum(const char *name, const void *bytes, int64_t size)
-{
-    uLong crc = crc32_z(0, (const Bytef *)name, strlen(name));
-    return crc32_z(crc, bytes, (z_size_t)size);
-}
-
-static void print_sum(uint64_t tensors, const char *settings, const char *data, char *text,
-                      size_t size)
-{
-    uint64_t sum = tensors + tensor_sum("settings", settings, (int64_t)strlen(settings)) +
-                   tensor_sum("data", data, (int64_t)strlen(data));
-    jem__format(text, size, "%016" PRIx64, sum);
 }
 
 /* ---- Settings ---- */
@@ -184,26 +167,20 @@ static void data_text(const jem_trainer *t, char *text, size_t size)
 
 /* ---- Writing ---- */
 
-static jem_status describe(const jem_trainer *t, const state *s, jem__safetensors *set)
+static jem_status describe(const jem_trainer *t, jem__safetensors *set)
 {
     jem_config *config = NULL;
-    char *settings = NULL, data[80], sum[32];
-    uint64_t tensors = 0;
-    for (int64_t i = 0; i < s->count; i++)
-        tensors += tensor_sum(s->entries[i].name, s->entries[i].data, s->entries[i].size);
+    char *settings = NULL, data[80];
     JEM__TRY(settings_of(t, &config));
     jem_status status = config_text(config, &settings);
     jem_config_destroy(config);
     JEM__TRY(status);
     data_text(t, data, sizeof data);
-    print_sum(tensors, settings, data, sum, sizeof sum);
-    const char *pairs[][2] = {{"format", format},
-                              {"version", version},
-                              {"settings", settings},
-                              {"data", data},
-                              {"checksum", sum}};
-    for (int i = 0; !status && i < 5; i++)
+    const char *pairs[][2] = {
+        {"format", format}, {"version", version}, {"settings", settings}, {"data", data}};
+    for (int i = 0; !status && i < 4; i++)
         status = jem__safetensors_set_metadata(set, pairs[i][0], pairs[i][1]);
+    if (!status) status = jem__safetensors_seal(set);
     jem__free(settings);
     return status;
 }
@@ -220,7 +197,7 @@ jem_status jem_trainer_save(const jem_trainer *trainer, const char *path)
         const entry *e = &s.entries[i];
         status = jem__safetensors_add(set, e->name, e->dtype, e->dimensions, e->shape, e->data);
     }
-    if (!status) status = describe(trainer, &s, set);
+    if (!status) status = describe(trainer, set);
     if (!status) status = jem__safetensors_save(set, path);
     jem__safetensors_destroy(set);
     jem__free(s.entries);
@@ -241,7 +218,6 @@ static jem_status expect(const jem__safetensors *set, const char *path, const ch
 /* Opens a checkpoint that is whole. */
 static jem_status open_checkpoint(jem__safetensors **set, const char *path)
 {
-    char sum[32];
     JEM__TRY(jem__safetensors_load(set, path));
     JEM__TRY(expect(*set, path, "format", format));
     JEM__TRY(expect(*set, path, "version", version));
@@ -250,13 +226,7 @@ static jem_status open_checkpoint(jem__safetensors **set, const char *path)
     if (!settings || !data)
         return jem__fail(JEM_ERROR_FORMAT, "%s: no %s entry in the metadata", path,
                          settings ? "data" : "settings");
-    uint64_t tensors = 0;
-    for (int64_t i = 0; i < jem__safetensors_count(*set); i++) {
-        const jem__tensor_info *info = jem__safetensors_get(*set, i);
-        tensors += tensor_sum(info->name, info->bytes, info->size);
-    }
-    print_sum(tensors, settings, data, sum, sizeof sum);
-    return expect(*set, path, "checksum", sum);
+    return jem__safetensors_verify(*set, path);
 }
 
 static jem_status read_settings(const jem__safetensors *set, const char *path, jem_config **config)

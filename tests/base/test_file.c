@@ -5,20 +5,16 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-static char folder[4096], path[4200];
+static const char *path;
 
 static void in_folder(const char *name)
 {
-    if (!*folder) snprintf(folder, sizeof folder, "%s", test_folder());
-    snprintf(path, sizeof path, "%s/%s", folder, name);
+    path = test_path(name);
 }
 
-static void put(const void *bytes, size_t size)
+static void put(const void *bytes, int64_t size)
 {
-    FILE *f = fopen(path, "wb");
-    ck_assert_ptr_nonnull(f);
-    ck_assert_uint_eq(fwrite(bytes, 1, size, f), size);
-    fclose(f);
+    test_put(path, bytes, size);
 }
 
 START_TEST(reading)
@@ -33,7 +29,7 @@ START_TEST(reading)
     jem__free(bytes);
     FAILS(JEM_ERROR_FORMAT, jem__file_read(&bytes, &size, path, 4, 0), "at most 4");
     ck_assert_ptr_null(bytes);
-    FAILS(JEM_ERROR_IO, jem__file_read(&bytes, &size, folder, 100, 0), "regular");
+    FAILS(JEM_ERROR_IO, jem__file_read(&bytes, &size, test_path("."), 100, 0), "regular");
     in_folder("missing");
     FAILS(JEM_ERROR_IO, jem__file_read(&bytes, &size, path, 100, 0), "missing");
     in_folder("empty");
@@ -66,12 +62,12 @@ START_TEST(gzip)
     jem__free(bytes);
     /* Truncated at many places, and damaged: an error each time. */
     for (int64_t cut = 2; cut < n; cut += 997) {
-        put(packed, (size_t)cut);
+        put(packed, cut);
         ck_assert_int_eq(jem__file_read(&bytes, &size, path, N, 1), JEM_ERROR_FORMAT);
         ck_assert_ptr_null(bytes);
     }
     packed[n / 2] ^= 4;
-    put(packed, (size_t)n);
+    put(packed, n);
     ck_assert_int_eq(jem__file_read(&bytes, &size, path, N, 1), JEM_ERROR_FORMAT);
 }
 END_TEST

