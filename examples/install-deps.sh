@@ -1,11 +1,15 @@
 #!/bin/sh
-# Installs the Debian packages that building, testing and plotting need, and only
-# when one is missing. As root, or through sudo.
+# Installs the Debian packages that building and plotting need, and only when one is
+# missing; with --tests or --ci those of the tests and of the CI run too. As root, or
+# through sudo.
 set -eu
 
 packages="gcc g++ libc6-dev meson ninja-build cmake pkg-config libdnnl-dev libpng-dev zlib1g-dev
   libcairo2-dev check libsubunit-dev"
-[ "${1:-}" = "--ci" ] && packages="$packages clang-format"
+case "${1:-}" in
+--tests) packages="$packages locales python3" ;;
+--ci) packages="$packages locales python3 clang-format" ;;
+esac
 
 missing=""
 for package in $packages; do

@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <jem.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,17 @@ static inline uint8_t *test_get(const char *path, int64_t *size)
     ck_assert_int_eq((int64_t)fread(bytes, 1, (size_t)*size, f), *size);
     fclose(f);
     return bytes;
+}
+
+/* A locale with a decimal comma, made where the system has none; C's again with
+   setlocale(LC_ALL, "C"). */
+static inline void test_comma_locale(void)
+{
+    char command[4400];
+    if (setlocale(LC_ALL, "de_DE.UTF-8")) return;
+    snprintf(command, sizeof command, "localedef -i de_DE -f UTF-8 '%s'", test_path("de_DE.UTF-8"));
+    if (system(command) == 0) setenv("LOCPATH", test_path(""), 1);
+    ck_assert_msg(setlocale(LC_ALL, "de_DE.UTF-8") != NULL, "no locale (package locales)");
 }
 
 /* Runs a suite made of one test case; the process's exit status. Tests run in

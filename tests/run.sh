@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 build="${BUILD:-build}"
 
-sh examples/install-deps.sh
+sh examples/install-deps.sh --tests
 [ -f "$build/build.ninja" ] || meson setup "$build" "$@"
 ninja -C "$build"
 status=0

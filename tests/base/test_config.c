@@ -1,7 +1,6 @@
 /* Settings: types, ranges, texts, presets; without the locale. */
 #include "base/config.h"
 #include "helpers.h"
-#include <locale.h>
 
 START_TEST(every_default_is_valid)
 {
@@ -121,7 +120,7 @@ START_TEST(comma_locale)
     jem_config *config;
     double d;
     char text[128];
-    if (!setlocale(LC_ALL, "de_DE.UTF-8")) setlocale(LC_ALL, "C.UTF-8");
+    test_comma_locale();
     OK(jem_config_create(&config));
     OK(jem_config_parse(config, "sampler.noise=0.5"));
     OK(jem_config_get_f64(config, "sampler.noise", &d));

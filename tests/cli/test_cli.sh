@@ -57,7 +57,7 @@ if localedef -i de_DE -f UTF-8 "$here/de_DE.UTF-8" >/dev/null 2>&1; then
 elif locale -a 2>/dev/null | grep -qi 'de_DE.utf-*8'; then
     export LC_ALL=de_DE.UTF-8
 else
-    echo "SKIP: no locale with a decimal comma"
+    bad "no locale with a decimal comma (package locales)"
 fi
 
 # ---- help ----
