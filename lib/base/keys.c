@@ -94,15 +94,15 @@ const jem__preset jem__presets[] = {
             "sampler.step_size=1 sampler.noise=0.01 sampler.buffer=10000 sampler.restart=0.05 "
             "trainer.iterations=156200 trainer.warmup=1000 trainer.decay=0.3 "
             "trainer.decay_at=124960,140580"},
-    {"glyphs", "model.activation=silu loader.batch=64 trainer.px_batch=32 trainer.iterations=400 "
-               "trainer.px=0.3 trainer.energy_penalty=0.1 trainer.warmup=50 "
-               "trainer.decay_at=320,370 optimizer.rate=4e-3 optimizer.clip=1 "
-               "sampler.conditional=1 sampler.steps=20 sampler.step_size=10 "
-               "sampler.gradient_clamp=0.006 sampler.noise=0.005 sampler.clamp=1 "
-               "sampler.buffer=500"},
-    {"mnist", "model.activation=silu loader.batch=64 trainer.px_batch=32 trainer.iterations=1500 "
+    {"glyphs", "model.activation=silu loader.batch=64 trainer.px_batch=32 trainer.iterations=500 "
+               "trainer.px=0.3 trainer.energy_penalty=0.1 trainer.warmup=30 "
+               "trainer.decay_at=350,450 optimizer.rate=6e-3 optimizer.clip=1 "
+               "sampler.conditional=1 sampler.steps=15 sampler.step_size=5 "
+               "sampler.gradient_clamp=0.015 sampler.noise=0.005 sampler.clamp=1 "
+               "sampler.buffer=320"},
+    {"mnist", "model.activation=silu loader.batch=64 trainer.px_batch=32 trainer.iterations=3000 "
               "trainer.px=0.2 trainer.energy_penalty=0.1 trainer.warmup=100 "
-              "trainer.decay_at=1000,1300 optimizer.rate=3e-3 optimizer.clip=1 "
+              "trainer.decay_at=2000,2600 optimizer.rate=3e-3 optimizer.clip=1 "
               "sampler.conditional=1 sampler.steps=15 sampler.step_size=10 "
               "sampler.gradient_clamp=0.01 sampler.noise=0.005 sampler.clamp=1 "
               "sampler.buffer=1000"},

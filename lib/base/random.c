@@ -109,7 +109,7 @@ static inline float logarithm(float x)
     int32_t bits;
     memcpy(&bits, &x, sizeof bits);
     int32_t e = (bits - 0x3F3504F3) >> 23;
-    bits -= e << 23;
+    bits -= e * (1 << 23);
     float m;
     memcpy(&m, &bits, sizeof m);
     /* log m = 2 atanh(t), t = (m-1)/(m+1), |t| < 0.1716 */
