@@ -22,13 +22,13 @@ fi
 
 model="$run/model.safetensors"
 echo
-echo "Accuracy and calibration on test digits:"
-"$jem" eval calibration --model "$model" --data glyphs --json | cut -c 1-100
+number() { sed "s/.*\"$1\": *\([0-9.]*\).*/\1/"; }
+calibration=$("$jem" eval calibration --model "$model" --data glyphs --json)
+echo "2000 test digits: accuracy $(echo "$calibration" | number accuracy), ECE $(echo "$calibration" | number ece)"
 for ood in letters interpolations uniform; do
   for score in log_px mass; do
     printf 'AUROC of %s, digits against %s: ' "$score" "$ood"
-    "$jem" eval ood --model "$model" --data glyphs --ood "$ood" --score "$score" --json |
-      sed 's/.*"auroc": *\([0-9.]*\).*/\1/'
+    "$jem" eval ood --model "$model" --data glyphs --ood "$ood" --score "$score" --json | number auroc
   done
 done
 echo
