@@ -99,6 +99,17 @@ static inline uint8_t *test_get(const char *path, int64_t *size)
     return bytes;
 }
 
+static inline jem_context *test_context(int64_t threads)
+{
+    jem_context *context;
+    jem_config *config;
+    OK(jem_config_create(&config));
+    OK(jem_config_set_i64(config, "context.threads", threads));
+    OK(jem_context_create(&context, config));
+    jem_config_destroy(config);
+    return context;
+}
+
 /* A locale with a decimal comma, made where the system has none; C's again with
    setlocale(LC_ALL, "C"). */
 static inline void test_comma_locale(void)

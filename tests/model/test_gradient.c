@@ -8,17 +8,6 @@
 
 enum { N = 5, K = 3, IMAGE = 2 * 7 * 6, STREAM = 2, NUMBER = 9 };
 
-static jem_context *context_of(int64_t threads)
-{
-    jem_context *context;
-    jem_config *config;
-    OK(jem_config_create(&config));
-    OK(jem_config_set_i64(config, "context.threads", threads));
-    OK(jem_context_create(&context, config));
-    jem_config_destroy(config);
-    return context;
-}
-
 /* A network of the builder's making between a 2x7x6 input and three logits. */
 typedef int32_t builder(jem__graph *g, int32_t x);
 
@@ -88,7 +77,7 @@ static void near(const char *what, const float *got, const double *expected, int
 static void compare(builder *build, int training, int64_t threads, int64_t slice, const float *x,
                     const float *weight, const double *expected)
 {
-    jem_context *context = context_of(threads);
+    jem_context *context = test_context(threads);
     jem_model *model = model_of(context, build, slice);
     float dx[N * IMAGE], logits[N * K];
     jem_pass *pass;
@@ -114,7 +103,7 @@ static void compare(builder *build, int training, int64_t threads, int64_t slice
 
 static void check(builder *build, int training)
 {
-    jem_context *context = context_of(1);
+    jem_context *context = test_context(1);
     jem_model *model = model_of(context, build, 8);
     reference *r = reference_create(model, N, training);
     r->dropout_stream = STREAM;

@@ -5,17 +5,6 @@
 
 enum { K = 5, C = 3, H = 11, W = 9, IMAGE = C * H * W, N = 7 };
 
-static jem_context *context_of(int64_t threads)
-{
-    jem_context *context;
-    jem_config *config;
-    OK(jem_config_create(&config));
-    OK(jem_config_set_i64(config, "context.threads", threads));
-    OK(jem_context_create(&context, config));
-    jem_config_destroy(config);
-    return context;
-}
-
 static jem_model *model_of(jem_context *context, const char *more)
 {
     jem_model *model;
@@ -36,7 +25,7 @@ static void images(float *x, int64_t n)
 
 START_TEST(creation)
 {
-    jem_context *context = context_of(1);
+    jem_context *context = test_context(1);
     jem_config *config;
     jem_model *model = NULL;
     OK(jem_config_create(&config));
@@ -68,7 +57,7 @@ END_TEST
 
 START_TEST(class_names)
 {
-    jem_context *context = context_of(1);
+    jem_context *context = test_context(1);
     jem_model *model = model_of(context, "");
     char text[8];
     const char *names[] = {"a", "b", "2", "d", "4"};
@@ -88,7 +77,7 @@ END_TEST
 
 START_TEST(energies_follow_from_logits)
 {
-    jem_context *context = context_of(2);
+    jem_context *context = test_context(2);
     const char *const kinds[] = {"", "model.norm=batch model.activation=silu model.dropout=0.3"};
     for (int kind = 0; kind < 2; kind++) {
         jem_model *model = model_of(context, kinds[kind]);
@@ -119,7 +108,7 @@ END_TEST
 
 START_TEST(bad_input)
 {
-    jem_context *context = context_of(1);
+    jem_context *context = test_context(1);
     jem_model *model = model_of(context, "");
     static float x[N * IMAGE];
     float logits[N * K];
@@ -144,7 +133,7 @@ END_TEST
 
 START_TEST(passes)
 {
-    jem_context *context = context_of(1);
+    jem_context *context = test_context(1);
     jem_model *model = model_of(context, "");
     jem_pass *pass, *infer;
     float x[N * IMAGE], logits[N * K], dx[N * IMAGE], d[N * K] = {1};
@@ -174,7 +163,7 @@ END_TEST
 
 START_TEST(clones_are_independent)
 {
-    jem_context *context = context_of(2);
+    jem_context *context = test_context(2);
     jem_model *model = model_of(context, "model.norm=batch"), *copy;
     float x[N * IMAGE], a[N * K], b[N * K], *values;
     images(x, N);
@@ -195,7 +184,7 @@ END_TEST
 
 START_TEST(files)
 {
-    jem_context *context = context_of(2);
+    jem_context *context = test_context(2);
     jem_model *model = model_of(context, "model.norm=batch model.activation=silu"), *loaded;
     float x[N * IMAGE], a[N * K], b[N * K];
     int64_t size;
@@ -236,7 +225,7 @@ END_TEST
 
 START_TEST(prepared_pixels)
 {
-    jem_context *context = context_of(1);
+    jem_context *context = test_context(1);
     jem_model *model = model_of(context, "");
     uint8_t bgr[H * (W * 3 + 5)],
         rgba[2 * 2 * 4] = {255, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 0};
@@ -284,7 +273,7 @@ static void *score(void *user)
 START_TEST(many_threads_score_one_model)
 {
     enum { THREADS = 8 };
-    jem_context *context = context_of(2);
+    jem_context *context = test_context(2);
     jem_model *model = model_of(context, "model.norm=batch");
     float x[N * IMAGE], want[N * IMAGE];
     scorer *s = calloc(THREADS, sizeof *s);

@@ -5,17 +5,6 @@
 
 enum { K = 3, C = 1, H = 8, W = 8, IMAGE = C * H * W, SLOTS = 12, N = 10 };
 
-static jem_context *context_of(int64_t threads)
-{
-    jem_context *context;
-    jem_config *config;
-    OK(jem_config_create(&config));
-    OK(jem_config_set_i64(config, "context.threads", threads));
-    OK(jem_context_create(&context, config));
-    jem_config_destroy(config);
-    return context;
-}
-
 static jem_config *config_of(const char *more)
 {
     jem_config *config;
@@ -36,7 +25,7 @@ typedef struct bench {
 
 static bench bench_of(int64_t threads, const char *settings)
 {
-    bench b = {context_of(threads), config_of(settings), NULL, NULL};
+    bench b = {test_context(threads), config_of(settings), NULL, NULL};
     OK(jem_model_create(&b.model, b.context, b.config));
     OK(jem_sampler_create(&b.sampler, b.model, b.config));
     return b;
@@ -261,7 +250,7 @@ START_TEST(classes_have_their_blocks)
     ck_assert_int_gt(changed, 1);
     bench_end(&b);
     jem_config *config = config_of("sampler.conditional=1 sampler.buffer=10");
-    jem_context *context = context_of(1);
+    jem_context *context = test_context(1);
     jem_model *model;
     jem_sampler *sampler = (jem_sampler *)&b;
     OK(jem_model_create(&model, context, config));
