@@ -85,12 +85,16 @@ static int scores(const report_run *run, const images *test, rating *ratings, in
     plot_set sets[MOST_SETS];
     char names[MOST_SETS][320];
     int64_t n = 1;
+    progress bar;
+    progress_begin(&bar, "data sets scored", 0, MOST_SETS);
+    progress_update(&bar, 0, NULL);
     int code = score_all(test, run->model, all[0]);
     snprintf(names[0], sizeof names[0], "%.200s, %" PRId64 " test images", test->name, test->count);
     sets[0] = (plot_set){names[0], all[0][0], test->count};
     for (int i = 0; !code && i < COUNT(sources); i++) {
         images other = {0};
         rating *r = &ratings[n - 1];
+        progress_update(&bar, i + 1, NULL);
         if (!sources[i]) continue;
         code = images_open_ood(&other, run->context, sources[i], run->config, "test", test);
         if (!code) code = score_all(&other, run->model, all[n]);
@@ -103,6 +107,8 @@ static int scores(const report_run *run, const images *test, rating *ratings, in
         }
         images_close(&other);
     }
+    progress_update(&bar, MOST_SETS, NULL);
+    progress_end(&bar);
     *count = n - 1;
     if (!code)
         code = plot_histograms(path, "log p(x) of known and unknown images", "log p(x) + constant",
