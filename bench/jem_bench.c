@@ -1,0 +1,141 @@
+/* jem_bench: times the work of a joint energy model; one JSON line per measurement.
+
+   usage: jem_bench [--depth 16] [--width 2] [--batch 64] [--norm none|batch]
+                    [--precision f32] [--sample-mode eval|train] [--steps 20]
+                    [--repeat 5] [--threads 2] [--only forward,sgld_step,jem_step]
+
+   The network is the JEM Wide-ResNet on 3x32x32 images, LeakyReLU, ten classes.
+
+     forward    log p(x) of one batch, no gradient
+     sgld_step  one SGLD step of one batch: forward and gradient by x, step 1, noise 0.01
+     jem_step   one training step: --steps SGLD steps, three passes, Adam
+     conv_only  the network's bare convolutions, forward and input gradient, in
+                the slices that the engine uses: its ceiling
+     gemm_peak  the machine's matrix product, 2048 cubed, through oneDNN
+
+   gflops counts 2 x multiply-adds of convolutions and linear layers: forward
+   1, sgld_step and conv_only 2, jem_step 2 steps + 9. */
+#define _POSIX_C_SOURCE 200809L
+#include "bench.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+static const struct part {
+    const char *name;
+    int (*run)(const bench_options *o);
+} parts[] = {{"forward", bench_forward},     {"sgld_step", bench_sgld_step},
+             {"jem_step", bench_jem_step},   {"conv_only", bench_conv_only},
+             {"gemm_peak", bench_gemm_peak}, {0}};
+
+int bench_fail(const char *what)
+{
+    char text[512];
+    jem_last_error(text, sizeof text);
+    fprintf(stderr, "jem_bench: %s: %s\n", what, text);
+    return 1;
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+int bench_time(const bench_options *o, const bench_work *work)
+{
+    double *seconds = calloc((size_t)o->repeat, sizeof *seconds);
+    jem_status status = seconds ? work->run(work->user) : JEM_ERROR_MEMORY;
+    for (int64_t i = 0; !status && i < o->repeat; i++) {
+        double from = now();
+        status = work->run(work->user);
+        seconds[i] = (now() - from) / work->per;
+    }
+    if (status) {
+        free(seconds);
+        return bench_fail(work->name);
+    }
+    qsort(seconds, (size_t)o->repeat, sizeof *seconds, ascending);
+    double median = (seconds[(o->repeat - 1) / 2] + seconds[o->repeat / 2]) / 2;
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    printf("{\"what\": \"%s\", \"ms\": %.3f, \"ms_min\": %.3f, \"gflops\": %.0f, \"rss_mib\": %ld, "
+           "\"libjem\": \"%s\", \"depth\": %ld, \"width\": %ld, \"batch\": %ld, \"norm\": \"%s\", "
+           "\"precision\": \"%s\", \"sample_mode\": \"%s\", \"steps\": %ld, \"threads\": %ld}\n",
+           work->name, median * 1e3, seconds[0] * 1e3, work->flops / median / 1e9,
+           usage.ru_maxrss >> 10, jem_version(), (long)o->depth, (long)o->width, (long)o->batch,
+           o->norm, o->precision, o->sample_mode, (long)o->steps, (long)o->threads);
+    fflush(stdout);
+    free(seconds);
+    return 0;
+}
+
+static int set_option(bench_options *o, const char *name, const char *value)
+{
+    const struct {
+        const char *name;
+        int64_t *number;
+        const char **text;
+    } table[] = {{"--depth", &o->depth, 0},   {"--width", &o->width, 0},
+                 {"--batch", &o->batch, 0},   {"--steps", &o->steps, 0},
+                 {"--repeat", &o->repeat, 0}, {"--threads", &o->threads, 0},
+                 {"--norm", 0, &o->norm},     {"--precision", 0, &o->precision},
+                 {"--only", 0, &o->only},     {"--sample-mode", 0, &o->sample_mode}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        if (strcmp(name, table[i].name) != 0) continue;
+        if (table[i].text) {
+            *table[i].text = value;
+            return 0;
+        }
+        char *end;
+        *table[i].number = strtoll(value, &end, 10);
+        if (*end || *table[i].number < 1) {
+            fprintf(stderr, "jem_bench: %s %s: expected a whole number >= 1\n", name, value);
+            return 1;
+        }
+        return 0;
+    }
+    fprintf(stderr, "jem_bench: unknown option %s (the head of bench/jem_bench.c lists them)\n",
+            name);
+    return 1;
+}
+
+/* Runs the comma-separated parts of o->only. */
+static int run(const bench_options *o)
+{
+    for (const char *at = o->only; *at;) {
+        size_t length = strcspn(at, ",");
+        const struct part *part = parts;
+        while (part->name && (strlen(part->name) != length || strncmp(part->name, at, length)))
+            part++;
+        if (!part->name) {
+            fprintf(stderr, "jem_bench: --only %.*s: no such measurement\n", (int)length, at);
+            return 1;
+        }
+        if (part->run(o)) return 1;
+        at += length + (at[length] == ',');
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    bench_options o = {16, 2, 64, 20, 5, 2, "none", "f32", "eval", "forward,sgld_step,jem_step"};
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 == argc) {
+            fprintf(stderr, "jem_bench: %s: a value is missing\n", argv[i]);
+            return 2;
+        }
+        if (set_option(&o, argv[i], argv[i + 1])) return 2;
+    }
+    return run(&o);
+}
