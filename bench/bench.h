@@ -36,5 +36,6 @@ int bench_sgld_step(const bench_options *o);
 int bench_jem_step(const bench_options *o);
 int bench_conv_only(const bench_options *o);
 int bench_gemm_peak(const bench_options *o);
+int bench_profile(const bench_options *o);
 
 #endif

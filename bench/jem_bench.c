@@ -12,6 +12,7 @@
      conv_only  the network's bare convolutions, forward and input gradient, in
                 the slices that the engine uses: its ceiling
      gemm_peak  the machine's matrix product, 2048 cubed, through oneDNN
+     profile    microseconds per image of each operator of an SGLD step, on one worker
 
    gflops counts 2 x multiply-adds of convolutions and linear layers: forward
    1, sgld_step and conv_only 2, jem_step 2 steps + 9. */
@@ -26,9 +27,13 @@
 static const struct part {
     const char *name;
     int (*run)(const bench_options *o);
-} parts[] = {{"forward", bench_forward},     {"sgld_step", bench_sgld_step},
-             {"jem_step", bench_jem_step},   {"conv_only", bench_conv_only},
-             {"gemm_peak", bench_gemm_peak}, {0}};
+} parts[] = {{"forward", bench_forward},
+             {"sgld_step", bench_sgld_step},
+             {"jem_step", bench_jem_step},
+             {"conv_only", bench_conv_only},
+             {"gemm_peak", bench_gemm_peak},
+             {"profile", bench_profile},
+             {0}};
 
 int bench_fail(const char *what)
 {
