@@ -38,8 +38,5 @@ uint32_t jem__random_u32(jem__random *r);
 uint32_t jem__random_below(jem__random *r, uint32_t n); /* unbiased, 0..n-1 */
 float jem__random_uniform(jem__random *r);              /* [0,1), 24 bits */
 float jem__random_normal(jem__random *r);
-/* n numbers at once, the same as n calls of the single form. */
-void jem__random_fill_uniform(jem__random *r, float low, float high, float *out, int64_t n);
-void jem__random_fill_normal(jem__random *r, float *out, int64_t n);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "data/strokes.h"
+#include "tensor/kernels.h"
 #include <math.h>
 #include <string.h>
 
@@ -243,7 +244,7 @@ static void draw_image(canvas *v, const jem__glyph_set *set, int64_t image, uint
     for (int64_t i = 0; i < area; i++) v->square[i] = 1e30f;
     for (int i = 0; i < glyph->strokes; i++) draw_stroke(v, &s, &glyph->stroke[i]);
     address(&r, set, image, PIXEL_STEP);
-    jem__random_fill_normal(&r, v->noise, set->channels * area);
+    jem__kernels_here()->fill_normal(&r, v->noise, set->channels * area);
     fill_pixels(v, &s, set->channels, pixels);
 }
 

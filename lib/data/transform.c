@@ -1,4 +1,5 @@
 #include "data/transform.h"
+#include "tensor/kernels.h"
 #include <string.h>
 
 enum { MOVE_STEP = 0, NOISE_STEP = 1, NOISE_TILE = 1024 };
@@ -26,7 +27,7 @@ static void add_noise(jem__random *r, float sigma, float *x, int64_t n)
     float noise[NOISE_TILE];
     for (int64_t at = 0; at < n; at += NOISE_TILE) {
         int64_t some = n - at < NOISE_TILE ? n - at : NOISE_TILE;
-        jem__random_fill_normal(r, noise, some);
+        jem__kernels_here()->fill_normal(r, noise, some);
         for (int64_t i = 0; i < some; i++) x[at + i] += sigma * noise[i];
     }
 }

@@ -1,4 +1,5 @@
 /* Layouts and the engine. */
+#include "base/isa.h"
 #include "base/status.h"
 #include "dnn/compat.h"
 #include "dnn/internal.h"
@@ -15,6 +16,16 @@ jem_status jem__dnn_fail(dnnl_status_t status, const char *what)
     return jem__fail(JEM_ERROR_BACKEND, "oneDNN: %s: %s (status %d)", what, reason, (int)status);
 }
 
+/* Our own kernels keep to oneDNN's limit. Its sets contain each other's bits. */
+static void follow_limit(void)
+{
+    int isa = (int)dnnl_get_effective_cpu_isa();
+    int avx2 = (int)dnnl_cpu_isa_avx2, avx512 = (int)dnnl_cpu_isa_avx512_core;
+    jem__isa_limit((isa & avx512) == avx512 ? JEM__ISA_AVX512
+                   : (isa & avx2) == avx2   ? JEM__ISA_AVX2
+                                            : JEM__ISA_PLAIN);
+}
+
 jem_status jem__engine_create(jem__engine **engine)
 {
     *engine = NULL;
@@ -23,6 +34,7 @@ jem_status jem__engine_create(jem__engine **engine)
         return jem__fail(JEM_ERROR_BACKEND,
                          "oneDNN: version %d.%d at run time, expected %d.x as at build time",
                          version->major, version->minor, DNNL_VERSION_MAJOR);
+    follow_limit();
     dnnl_engine_t e = NULL;
     dnnl_status_t status = dnnl_engine_create(&e, dnnl_cpu, 0);
     if (status) return jem__dnn_fail(status, "engine");

@@ -1,56 +1,86 @@
-/* LeakyReLU and SiLU. */
+/* LeakyReLU and SiLU. Backward, LeakyReLU needs its output alone, whose sign is
+   its input's; SiLU keeps its derivative. */
 #include "base/status.h"
 #include "model/plan.h"
-#include "tensor/elementwise.h"
 
 static void leaky_forward(const jem__step *step, jem__slot *slot)
 {
-    jem__leaky_relu(jem__slot_data(slot, step->buffer[0]), jem__slot_data(slot, step->buffer[1]),
-                    step->block, step->node->number);
-}
-
-static void leaky_backward(const jem__step *step, jem__slot *slot)
-{
-    jem__leaky_relu_backward(
-        jem__slot_data(slot, step->buffer[0]), jem__slot_data(slot, step->buffer[1]),
-        jem__slot_data(slot, step->buffer[2]), step->block, step->node->number);
+    slot->plan->kernels->leaky_relu(jem__slot_data(slot, step->buffer[0]),
+                                    jem__slot_data(slot, step->buffer[1]), step->block,
+                                    step->node->number);
 }
 
 static void silu_forward(const jem__step *step, jem__slot *slot)
 {
-    jem__silu(jem__slot_data(slot, step->buffer[0]), jem__slot_data(slot, step->buffer[1]),
-              step->block);
+    const void *x = jem__slot_data(slot, step->buffer[0]);
+    void *y = jem__slot_data(slot, step->buffer[1]);
+    if (step->buffer[2] < 0)
+        slot->plan->kernels->silu(x, y, step->block);
+    else
+        slot->plan->kernels->silu_keep(x, y, jem__slot_data(slot, step->buffer[2]), step->block);
 }
 
-static void silu_backward(const jem__step *step, jem__slot *slot)
+static int32_t differentiates(const jem__plan *plan, const jem__node *node)
 {
-    jem__silu_backward(jem__slot_data(slot, step->buffer[0]), jem__slot_data(slot, step->buffer[1]),
-                       jem__slot_data(slot, step->buffer[2]), step->block);
+    return (plan->wants & (JEM__WANT_INPUT | JEM__WANT_PARAMETERS)) &&
+           jem__plan_wants_gradient(plan, node->input[0]);
 }
 
 static jem_status forward(jem__plan *plan, int32_t index)
 {
     const jem__node *node = &plan->graph->nodes[index];
     const struct jem__value *in = &plan->values[node->input[0]];
+    struct jem__value *out = &plan->values[index + 1];
+    int32_t silu = node->op == &jem__op_silu;
     JEM__TRY(jem__plan_define(plan, index + 1, in->layout));
-    int32_t buffers[] = {in->buffer, plan->values[index + 1].buffer};
-    return jem__plan_kernel(plan, node, node->op == &jem__op_silu ? silu_forward : leaky_forward,
-                            jem__layout_bytes(in->layout) / 4, buffers, 2);
+    int32_t buffers[] = {in->buffer, out->buffer, -1};
+    if (silu && differentiates(plan, node)) {
+        JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(in->layout), &out->extra));
+        buffers[2] = out->extra;
+    }
+    return jem__plan_kernel(plan, node, silu ? silu_forward : leaky_forward,
+                            jem__plan_elements(plan, in->layout), buffers, 3);
 }
 
-/* Both derivatives come from the input, which is kept for it. */
+enum { KEPT, DY, DX, OTHER };
+
+/* With another gradient of the same value their sum is taken in the same sweep. */
+static void leaky_backward(const jem__step *step, jem__slot *slot)
+{
+    const jem__activations *k = slot->plan->kernels;
+    const void *y = jem__slot_data(slot, step->buffer[KEPT]);
+    const void *dy = jem__slot_data(slot, step->buffer[DY]);
+    void *dx = jem__slot_data(slot, step->buffer[DX]);
+    if (step->buffer[OTHER] < 0)
+        k->leaky_relu_back(y, dy, dx, step->block, step->node->number);
+    else
+        k->leaky_relu_back_add(y, dy, jem__slot_data(slot, step->buffer[OTHER]), dx, step->block,
+                               step->node->number);
+}
+
+static void silu_backward(const jem__step *step, jem__slot *slot)
+{
+    const jem__activations *k = slot->plan->kernels;
+    const void *d = jem__slot_data(slot, step->buffer[KEPT]);
+    const void *dy = jem__slot_data(slot, step->buffer[DY]);
+    void *dx = jem__slot_data(slot, step->buffer[DX]);
+    if (step->buffer[OTHER] < 0)
+        k->multiply(d, dy, dx, step->block);
+    else
+        k->multiply_add(d, dy, jem__slot_data(slot, step->buffer[OTHER]), dx, step->block);
+}
+
 static jem_status backward(jem__plan *plan, int32_t index)
 {
     const jem__node *node = &plan->graph->nodes[index];
-    const struct jem__value *in = &plan->values[node->input[0]];
-    int32_t dx;
+    struct jem__value *in = &plan->values[node->input[0]], *out = &plan->values[index + 1];
+    int32_t silu = node->op == &jem__op_silu, dx;
     if (!jem__plan_wants_gradient(plan, node->input[0])) return JEM_OK;
     JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(in->layout), &dx));
-    int32_t buffers[] = {in->buffer, plan->values[index + 1].gradient, dx};
-    JEM__TRY(jem__plan_kernel(plan, node,
-                              node->op == &jem__op_silu ? silu_backward : leaky_backward,
-                              jem__layout_bytes(in->layout) / 4, buffers, 3));
-    return jem__plan_gradient(plan, node->input[0], dx);
+    int32_t buffers[] = {silu ? out->extra : out->buffer, out->gradient, dx, in->gradient};
+    in->gradient = dx;
+    return jem__plan_kernel(plan, node, silu ? silu_backward : leaky_backward,
+                            jem__plan_elements(plan, in->layout), buffers, 4);
 }
 
 const jem__op jem__op_leaky_relu = {"leaky_relu", forward, backward};

@@ -1,12 +1,13 @@
 /* The sum of a residual block and its shortcut. */
 #include "base/status.h"
 #include "model/plan.h"
-#include "tensor/elementwise.h"
+#include "tensor/kernels.h"
 
 static void add_kernel(const jem__step *step, jem__slot *slot)
 {
-    jem__add(jem__slot_data(slot, step->buffer[0]), jem__slot_data(slot, step->buffer[1]),
-             jem__slot_data(slot, step->buffer[2]), step->block);
+    slot->plan->kernels->add(jem__slot_data(slot, step->buffer[0]),
+                             jem__slot_data(slot, step->buffer[1]),
+                             jem__slot_data(slot, step->buffer[2]), step->block);
 }
 
 static jem_status forward(jem__plan *plan, int32_t index)
@@ -17,7 +18,8 @@ static jem_status forward(jem__plan *plan, int32_t index)
     JEM__TRY(jem__plan_as(plan, b->buffer, b->layout, a->layout, &other));
     JEM__TRY(jem__plan_define(plan, index + 1, a->layout));
     int32_t buffers[] = {a->buffer, other, plan->values[index + 1].buffer};
-    return jem__plan_kernel(plan, node, add_kernel, jem__layout_bytes(a->layout) / 4, buffers, 3);
+    return jem__plan_kernel(plan, node, add_kernel, jem__plan_elements(plan, a->layout), buffers,
+                            3);
 }
 
 /* Hands the gradient on as it is; a value that has one already gets a new sum,
@@ -30,8 +32,8 @@ static jem_status hand_on(jem__plan *plan, const jem__node *node, int32_t value,
     if (v->gradient >= 0) {
         JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(v->layout), &sum));
         int32_t buffers[] = {v->gradient, gradient, sum};
-        JEM__TRY(
-            jem__plan_kernel(plan, node, add_kernel, jem__layout_bytes(v->layout) / 4, buffers, 3));
+        JEM__TRY(jem__plan_kernel(plan, node, add_kernel, jem__plan_elements(plan, v->layout),
+                                  buffers, 3));
         gradient = sum;
     }
     v->gradient = gradient;

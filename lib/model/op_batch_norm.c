@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "model/parameters.h"
 #include "model/plan.h"
-#include "tensor/elementwise.h"
+#include "tensor/kernels.h"
 #include <math.h>
 
 static const double epsilon = 1e-5;
@@ -46,7 +46,8 @@ static void slice_moments(const jem__step *step, jem__slot *slot)
 {
     jem__blocked m = blocked(step, slot);
     double *partial = jem__slot_data(slot, step->buffer[MOMENTS_PARTIAL]);
-    jem__channel_moments(&m, jem__slot_data(slot, step->buffer[MOMENTS_X]), partial, partial + m.c);
+    slot->plan->kernels->channel_moments(&m, jem__slot_data(slot, step->buffer[MOMENTS_X]), partial,
+                                         partial + m.c);
 }
 
 enum { COMBINE_PARTIAL, COMBINE_STATS, COMBINE_MEAN, COMBINE_VAR };
@@ -86,9 +87,9 @@ static void normalise(const jem__step *step, jem__slot *slot)
     const float *weight = jem__slot_data(slot, step->buffer[NORM_WEIGHT]);
     float *scale = jem__slot_data(slot, step->buffer[NORM_SCALE]);
     for (int64_t i = 0; i < m.c; i++) scale[i] = weight[i] * stats[m.c + i];
-    jem__channel_affine(&m, jem__slot_data(slot, step->buffer[NORM_X]), stats, scale,
-                        jem__slot_data(slot, step->buffer[NORM_BIAS]),
-                        jem__slot_data(slot, step->buffer[NORM_Y]));
+    slot->plan->kernels->channel_affine(&m, jem__slot_data(slot, step->buffer[NORM_X]), stats,
+                                        scale, jem__slot_data(slot, step->buffer[NORM_BIAS]),
+                                        jem__slot_data(slot, step->buffer[NORM_Y]));
 }
 
 static jem_status forward(jem__plan *plan, int32_t index)
@@ -128,9 +129,9 @@ static void slice_sums(const jem__step *step, jem__slot *slot)
     jem__blocked m = blocked(step, slot);
     const float *stats = jem__slot_data(slot, step->buffer[SUMS_STATS]);
     double *partial = jem__slot_data(slot, step->buffer[SUMS_PARTIAL]);
-    jem__channel_sums(&m, jem__slot_data(slot, step->buffer[SUMS_X]),
-                      jem__slot_data(slot, step->buffer[SUMS_DY]), stats, stats + m.c, partial,
-                      partial + m.c);
+    slot->plan->kernels->channel_sums(&m, jem__slot_data(slot, step->buffer[SUMS_X]),
+                                      jem__slot_data(slot, step->buffer[SUMS_DY]), stats,
+                                      stats + m.c, partial, partial + m.c);
 }
 
 enum { TOTAL_PARTIAL, TOTAL_STATS, TOTAL_WEIGHT, TOTAL_FACTORS, TOTAL_DWEIGHT, TOTAL_DBIAS };
@@ -168,10 +169,10 @@ static void batch_gradient(const jem__step *step, jem__slot *slot)
 {
     jem__blocked m = blocked(step, slot);
     const float *factors = jem__slot_data(slot, step->buffer[DATA_FACTORS]);
-    jem__channel_gradient(&m, jem__slot_data(slot, step->buffer[DATA_X]),
-                          jem__slot_data(slot, step->buffer[DATA_DY]),
-                          jem__slot_data(slot, step->buffer[DATA_STATS]), factors, factors + m.c,
-                          factors + 2 * m.c, jem__slot_data(slot, step->buffer[DATA_DX]));
+    slot->plan->kernels->channel_gradient(
+        &m, jem__slot_data(slot, step->buffer[DATA_X]), jem__slot_data(slot, step->buffer[DATA_DY]),
+        jem__slot_data(slot, step->buffer[DATA_STATS]), factors, factors + m.c, factors + 2 * m.c,
+        jem__slot_data(slot, step->buffer[DATA_DX]));
 }
 
 enum { RUN_DY, RUN_STATS, RUN_WEIGHT, RUN_AFFINE, RUN_DX };
@@ -186,8 +187,8 @@ static void running_gradient(const jem__step *step, jem__slot *slot)
         affine[m.c + i] = 0;
     }
     const float *zero = affine + m.c;
-    jem__channel_affine(&m, jem__slot_data(slot, step->buffer[RUN_DY]), zero, affine, zero,
-                        jem__slot_data(slot, step->buffer[RUN_DX]));
+    slot->plan->kernels->channel_affine(&m, jem__slot_data(slot, step->buffer[RUN_DY]), zero,
+                                        affine, zero, jem__slot_data(slot, step->buffer[RUN_DX]));
 }
 
 enum { OUT_PARTIAL, OUT_DWEIGHT, OUT_DBIAS };

@@ -5,7 +5,7 @@
 #include "base/status.h"
 #include "model/parameters.h"
 #include "model/plan.h"
-#include "tensor/elementwise.h"
+#include "tensor/kernels.h"
 
 static void draw_mask(const jem__step *step, const jem__slot *slot, float *mask)
 {
@@ -33,15 +33,16 @@ static void dropout_forward(const jem__step *step, jem__slot *slot)
 {
     float *mask = jem__slot_data(slot, step->buffer[1]);
     draw_mask(step, slot, mask);
-    jem__multiply_into(jem__slot_data(slot, step->buffer[0]), mask,
-                       jem__slot_data(slot, step->buffer[2]),
-                       slot->plan->buffers[step->buffer[1]].bytes / 4);
+    slot->plan->kernels->scale(jem__slot_data(slot, step->buffer[0]), mask,
+                               jem__slot_data(slot, step->buffer[2]),
+                               slot->plan->buffers[step->buffer[1]].bytes / 4);
 }
 
 static void dropout_backward(const jem__step *step, jem__slot *slot)
 {
-    jem__multiply_into(jem__slot_data(slot, step->buffer[0]), jem__slot_data(slot, step->buffer[1]),
-                       jem__slot_data(slot, step->buffer[2]), step->block);
+    slot->plan->kernels->scale(jem__slot_data(slot, step->buffer[0]),
+                               jem__slot_data(slot, step->buffer[1]),
+                               jem__slot_data(slot, step->buffer[2]), step->block);
 }
 
 static jem_status forward(jem__plan *plan, int32_t index)
@@ -55,7 +56,7 @@ static jem_status forward(jem__plan *plan, int32_t index)
     }
     JEM__TRY(jem__plan_blocked(plan, node->input[0], &block));
     JEM__TRY(jem__plan_define(plan, index + 1, in->layout));
-    JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(in->layout), &out->extra));
+    JEM__TRY(jem__plan_buffer(plan, jem__plan_elements(plan, in->layout) * 4, &out->extra));
     int32_t buffers[] = {in->buffer, out->extra, out->buffer};
     return jem__plan_kernel(plan, node, dropout_forward, block, buffers, 3);
 }
@@ -69,7 +70,7 @@ static jem_status backward(jem__plan *plan, int32_t index)
         return jem__plan_gradient(plan, node->input[0], out->gradient);
     JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(in->layout), &dx));
     int32_t buffers[] = {out->gradient, out->extra, dx};
-    JEM__TRY(jem__plan_kernel(plan, node, dropout_backward, jem__layout_bytes(in->layout) / 4,
+    JEM__TRY(jem__plan_kernel(plan, node, dropout_backward, jem__plan_elements(plan, in->layout),
                               buffers, 3));
     return jem__plan_gradient(plan, node->input[0], dx);
 }

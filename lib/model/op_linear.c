@@ -1,31 +1,12 @@
 /* y = W x + b on plain [n,c] rows. Small: own loops, sums in a fixed order. */
 #include "base/status.h"
 #include "model/plan.h"
-#include "tensor/elementwise.h"
+#include "tensor/kernels.h"
 #include <string.h>
 
 enum { X, W, B, Y };      /* forward */
 enum { DY, BW, DX };      /* backward to the input */
 enum { PX, PDY, DW, DB }; /* backward to the parameters */
-
-/* Sixteen sums side by side, so that it vectorises without reordering any. */
-JEM__CLONES
-static float dot(const float *a, const float *b, int64_t n)
-{
-    float sums[16] = {0}, total = 0;
-    int64_t i = 0;
-    for (; i + 16 <= n; i += 16)
-        for (int j = 0; j < 16; j++) sums[j] += a[i + j] * b[i + j];
-    for (; i < n; i++) sums[i % 16] += a[i] * b[i];
-    for (int j = 0; j < 16; j++) total += sums[j];
-    return total;
-}
-
-JEM__CLONES
-static void axpy(float a, const float *x, float *y, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
-}
 
 static int64_t inputs(const jem__step *step, const jem__slot *slot)
 {
@@ -40,7 +21,8 @@ static void linear_forward(const jem__step *step, jem__slot *slot)
     const float *b = jem__slot_data(slot, step->buffer[B]);
     float *y = jem__slot_data(slot, step->buffer[Y]);
     for (int64_t i = 0; i < slot->plan->n; i++)
-        for (int64_t j = 0; j < k; j++) y[i * k + j] = b[j] + dot(x + i * c, w + j * c, c);
+        for (int64_t j = 0; j < k; j++)
+            y[i * k + j] = b[j] + jem__kernels_here()->dot(x + i * c, w + j * c, c);
 }
 
 static void linear_data(const jem__step *step, jem__slot *slot)
@@ -51,7 +33,8 @@ static void linear_data(const jem__step *step, jem__slot *slot)
     float *dx = jem__slot_data(slot, step->buffer[DX]);
     memset(dx, 0, (size_t)(n * c) * sizeof *dx);
     for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < k; j++) axpy(dy[i * k + j], w + j * c, dx + i * c, c);
+        for (int64_t j = 0; j < k; j++)
+            jem__kernels_here()->axpy(dy[i * k + j], w + j * c, dx + i * c, c);
 }
 
 static void linear_weights(const jem__step *step, jem__slot *slot)
@@ -65,7 +48,7 @@ static void linear_weights(const jem__step *step, jem__slot *slot)
     memset(db, 0, (size_t)k * sizeof *db);
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < k; j++) {
-            axpy(dy[i * k + j], x + i * c, dw + j * c, c);
+            jem__kernels_here()->axpy(dy[i * k + j], x + i * c, dw + j * c, c);
             db[j] += dy[i * k + j];
         }
 }

@@ -1,7 +1,7 @@
 /* Average over all pixels that are left. */
 #include "base/status.h"
 #include "model/plan.h"
-#include "tensor/elementwise.h"
+#include "tensor/kernels.h"
 
 static jem__blocked blocked(const jem__step *step, const jem__slot *slot)
 {
@@ -12,15 +12,15 @@ static jem__blocked blocked(const jem__step *step, const jem__slot *slot)
 static void pool_forward(const jem__step *step, jem__slot *slot)
 {
     jem__blocked m = blocked(step, slot);
-    jem__channel_mean(&m, jem__slot_data(slot, step->buffer[0]),
-                      jem__slot_data(slot, step->buffer[1]));
+    slot->plan->kernels->channel_mean(&m, jem__slot_data(slot, step->buffer[0]),
+                                      jem__slot_data(slot, step->buffer[1]));
 }
 
 static void pool_backward(const jem__step *step, jem__slot *slot)
 {
     jem__blocked m = blocked(step, slot);
-    jem__channel_mean_backward(&m, jem__slot_data(slot, step->buffer[0]),
-                               jem__slot_data(slot, step->buffer[1]));
+    slot->plan->kernels->channel_mean_back(&m, jem__slot_data(slot, step->buffer[0]),
+                                           jem__slot_data(slot, step->buffer[1]));
 }
 
 static jem_status forward(jem__plan *plan, int32_t index)

@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "model/internal.h"
+#include "tensor/kernels.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -47,7 +48,7 @@ void jem__model_initialise(jem_model *model)
             float bound = (float)(1 / sqrt((double)info->fan_in));
             jem__random r;
             jem__random_at(&r, model->seed, JEM__RANDOM_INIT, 0, (uint64_t)i, 0);
-            jem__random_fill_uniform(&r, -bound, bound, p->value, p->elements);
+            jem__kernels_here()->fill_uniform(&r, -bound, bound, p->value, p->elements);
         } else {
             for (int64_t j = 0; j < p->elements; j++) p->value[j] = info->fill;
         }

@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "energy/energy.h"
 #include "model/internal.h"
-#include "tensor/elementwise.h"
+#include "tensor/kernels.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -266,7 +266,7 @@ static jem_status reduce_task(void *user, int64_t index, int64_t worker)
     for (int64_t i = 0; i < pass->slices; i++) {
         const jem__slot *slot = pass->slots[i];
         const float *part = jem__slot_data(slot, slot->plan->gradients[index].buffer);
-        jem__add(p->gradient, part, p->gradient, p->elements);
+        jem__kernels_here()->add(p->gradient, part, p->gradient, p->elements);
     }
     return JEM_OK;
 }

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "model/parameters.h"
-#include "tensor/elementwise.h"
+#include "tensor/kernels.h"
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -76,6 +76,11 @@ jem_status jem__plan_plain(jem__plan *plan, jem__image shape, const jem__layout 
 {
     int64_t dims[] = {plan->n, shape.c, shape.h, shape.w};
     return jem__plan_layout(plan, 4, dims, layout);
+}
+
+int64_t jem__plan_elements(const jem__plan *plan, const jem__layout *layout)
+{
+    return jem__layout_bytes(layout) / jem__type_size(plan->type);
 }
 
 jem_status jem__plan_as(jem__plan *plan, int32_t buffer, const jem__layout *from,
@@ -185,9 +190,8 @@ jem_status jem__plan_combine(jem__plan *plan, const jem__node *node,
 
 static void join_kernel(const jem__step *step, jem__slot *slot)
 {
-    float *fresh = jem__slot_data(slot, step->buffer[0]);
-    const float *old = jem__slot_data(slot, step->buffer[1]);
-    jem__add(fresh, old, fresh, step->block);
+    void *fresh = jem__slot_data(slot, step->buffer[0]);
+    slot->plan->kernels->add(fresh, jem__slot_data(slot, step->buffer[1]), fresh, step->block);
 }
 
 jem_status jem__plan_gradient(jem__plan *plan, int32_t value, int32_t buffer)
@@ -198,7 +202,8 @@ jem_status jem__plan_gradient(jem__plan *plan, int32_t value, int32_t buffer)
        on), a fresh one is not: add into the fresh one. */
     v->gradient = buffer;
     if (old < 0) return JEM_OK;
-    return jem__plan_kernel(plan, NULL, join_kernel, plan->buffers[buffer].bytes / 4,
+    return jem__plan_kernel(plan, NULL, join_kernel,
+                            plan->buffers[buffer].bytes / jem__type_size(plan->type),
                             (int32_t[]){buffer, old}, 2);
 }
 
@@ -301,6 +306,8 @@ jem_status jem__plan_create(jem__plan **out, jem_model *model, const jem__graph 
     plan->graph = graph;
     plan->n = n;
     plan->wants = wants;
+    plan->type = JEM__F32;
+    plan->kernels = jem__activations_here(plan->type);
     plan->dlogits = -1;
     jem_status status = jem__calloc(&plan->values, graph->node_count + 1, sizeof *plan->values);
     if (!status) {

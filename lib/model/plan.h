@@ -13,6 +13,7 @@
 
 #include "dnn/dnn.h"
 #include "model/graph.h"
+#include "tensor/kernels.h"
 
 typedef struct jem__plan jem__plan;
 typedef struct jem__slot jem__slot;
@@ -53,6 +54,8 @@ struct jem__plan {
     const jem__graph *graph;
     int64_t n; /* images */
     int32_t wants, coupled;
+    int32_t type; /* of activations */
+    const jem__activations *kernels;
 
     jem__step *steps;
     int32_t step_count, step_room, forward_count; /* steps before the backward pass */
@@ -104,6 +107,8 @@ jem_status jem__plan_define(jem__plan *plan, int32_t value, const jem__layout *l
 jem_status jem__plan_layout(jem__plan *plan, int32_t dimensions, const int64_t *shape,
                             const jem__layout **layout);
 jem_status jem__plan_plain(jem__plan *plan, jem__image shape, const jem__layout **layout);
+/* Elements of activations in a layout, padding included. */
+int64_t jem__plan_elements(const jem__plan *plan, const jem__layout *layout);
 /* buffer in layout `to`, reordered from `from` if they differ. */
 jem_status jem__plan_as(jem__plan *plan, int32_t buffer, const jem__layout *from,
                         const jem__layout *to, int32_t *out);

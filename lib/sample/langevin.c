@@ -30,13 +30,14 @@ jem_status jem__mover_step(const jem__mover *m, uint64_t chain, int64_t step, in
 {
     enum { PIECE = 1024 };
     float normal[PIECE], bad = 0;
+    const jem__kernels *k = jem__kernels_here();
     jem__random random;
     if (!isfinite(energy)) return diverged(chain, step, "the energy");
     jem__random_at(&random, m->seed, JEM__RANDOM_NOISE, m->stream, chain, (uint32_t)step);
     for (int64_t i = 0; i < size; i += PIECE) {
         int64_t n = size - i < PIECE ? size - i : PIECE;
-        if (m->rule.noise > 0) jem__random_fill_normal(&random, normal, n);
-        bad += jem__langevin_update(&m->rule, x + i, dx + i, normal, n);
+        if (m->rule.noise > 0) k->fill_normal(&random, normal, n);
+        bad += k->langevin(&m->rule, x + i, dx + i, normal, n);
     }
     return bad == 0 ? JEM_OK : diverged(chain, step, "the gradient or the image");
 }

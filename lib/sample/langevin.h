@@ -2,7 +2,7 @@
 #ifndef JEM__SAMPLE_LANGEVIN_H
 #define JEM__SAMPLE_LANGEVIN_H
 
-#include "tensor/langevin.h"
+#include "tensor/kernels.h"
 #include <jem/config.h>
 
 typedef struct jem__mover {

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/status.h"
-#include "tensor/elementwise.h"
+#include "tensor/kernels.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -152,13 +152,11 @@ jem_status jem__starts_set_data(jem__starts *s, jem_dataset *data)
 
 /* ---- Drawing ---- */
 
-JEM__CLONES
 static void add_scaled(float *out, const float *x, const float *mean, float z, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) out[i] += z * (x[i] - mean[i]);
 }
 
-JEM__CLONES
 static void finish(float *x, const float *e, const float *mean, float scale, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -174,14 +172,14 @@ static jem_status gaussian(const jem__starts *s, jem__random *random, int32_t y,
     const float *mean = s->mean + y * s->image;
     int64_t first = s->first[y], n = s->first[y + 1] - first;
     JEM__TRY(jem__alloc(&image, s->image, sizeof *image));
-    jem__random_fill_normal(random, z, n);
+    jem__kernels_here()->fill_normal(random, z, n);
     memset(x, 0, (size_t)s->image * sizeof *x);
     jem_status status = JEM_OK;
     for (int64_t i = 0; !status && i < n; i++) {
         status = jem_dataset_read(s->chosen, first + i, 1, image, NULL);
         if (!status) add_scaled(x, image, mean, z[i], s->image);
     }
-    jem__random_fill_normal(random, image, s->image);
+    jem__kernels_here()->fill_normal(random, image, s->image);
     finish(x, image, mean, (float)(1 / sqrt((double)n)), s->image);
     jem__free(image);
     return status;
@@ -192,7 +190,7 @@ jem_status jem__start_draw(const jem__starts *s, int32_t kind, uint64_t index, i
     jem__random random;
     jem__random_at(&random, s->seed, JEM__RANDOM_START, s->stream, index, (uint32_t)kind);
     if (!s->gaussian) {
-        jem__random_fill_uniform(&random, -1, 1, x, s->image);
+        jem__kernels_here()->fill_uniform(&random, -1, 1, x, s->image);
         return JEM_OK;
     }
     if (!s->chosen)

@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "model/model.h"
-#include "tensor/update.h"
+#include "tensor/kernels.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -89,7 +89,7 @@ static jem_status gradient_norm(const jem_optimizer *o, double *norm)
     for (int64_t i = 0; i < o->count; i++) {
         const jem__parameter *p = &o->parameters[i];
         if (o->offset[i] < 0) continue;
-        double squares = jem__sum_squares(p->gradient, p->elements);
+        double squares = jem__kernels_here()->sum_squares(p->gradient, p->elements);
         if (!isfinite(squares))
             return jem__fail(
                 JEM_ERROR_DIVERGED,
@@ -128,10 +128,11 @@ jem_status jem_optimizer_step(jem_optimizer *optimizer, double *norm)
         const jem__parameter *p = &o->parameters[i];
         if (o->offset[i] < 0) continue;
         if (o->adam)
-            jem__adam_update(&u, p->gradient, p->value, o->first + o->offset[i],
-                             o->second + o->offset[i], p->elements);
+            jem__kernels_here()->adam(&u, p->gradient, p->value, o->first + o->offset[i],
+                                      o->second + o->offset[i], p->elements);
         else
-            jem__sgd_update(&u, p->gradient, p->value, o->first + o->offset[i], p->elements);
+            jem__kernels_here()->sgd(&u, p->gradient, p->value, o->first + o->offset[i],
+                                     p->elements);
     }
     jem__model_touch(o->model);
     return JEM_OK;

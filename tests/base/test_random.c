@@ -1,6 +1,7 @@
 /* The generator: known answers, addressing, distributions. */
 #include "base/random.h"
 #include "helpers.h"
+#include "tensor/kernels.h"
 #include <math.h>
 
 enum { N = 100003 };
@@ -39,12 +40,12 @@ START_TEST(filling_equals_single_draws)
     for (int i = 0; i < 3001; i++) a[i] = jem__random_normal(&r);
     at(&r, 1);
     for (int i = 0, n = 1; i < 3001; i += n, n = n * 7 % 311 + 1)
-        jem__random_fill_normal(&r, b + i, n < 3001 - i ? n : 3001 - i);
+        jem__kernels_here()->fill_normal(&r, b + i, n < 3001 - i ? n : 3001 - i);
     ck_assert_mem_eq(a, b, 3001 * sizeof *a);
     at(&r, 2);
     for (int i = 0; i < 1001; i++) a[i] = -1 + 2 * jem__random_uniform(&r);
     at(&r, 2);
-    jem__random_fill_uniform(&r, -1, 1, b, 1001);
+    jem__kernels_here()->fill_uniform(&r, -1, 1, b, 1001);
     ck_assert_mem_eq(a, b, 1001 * sizeof *a);
 }
 END_TEST
@@ -80,7 +81,7 @@ START_TEST(normals_are_normal)
     jem__random r;
     double sum[5] = {0}, worst = 0;
     at(&r, 3);
-    jem__random_fill_normal(&r, a, N);
+    jem__kernels_here()->fill_normal(&r, a, N);
     for (int i = 0; i < N; i++)
         for (int p = 1; p < 5; p++) sum[p] += pow((double)a[i], p) / N;
     ck_assert_double_eq_tol(sum[1], 0, 5 / sqrt(N));
@@ -100,7 +101,7 @@ START_TEST(uniforms_are_uniform)
     jem__random r;
     int count[10] = {0}, below[7] = {0};
     at(&r, 4);
-    jem__random_fill_uniform(&r, 2, 12, a, N);
+    jem__kernels_here()->fill_uniform(&r, 2, 12, a, N);
     for (int i = 0; i < N; i++) {
         ck_assert(a[i] >= 2 && a[i] < 12);
         count[(int)a[i] - 2]++;

@@ -1,4 +1,5 @@
 /* Convolutions and reorders through lib/dnn against loops in double. */
+#include "base/isa.h"
 #include "base/memory.h"
 #include "dnn/dnn.h"
 #include "helpers.h"
@@ -232,4 +233,16 @@ START_TEST(failures_are_reported)
 }
 END_TEST
 
-TESTS("primitive", convolutions, reorders_are_exact, failures_are_reported)
+/* One variable limits all kernels. Runs in a process of its own, before any engine. */
+START_TEST(own_kernels_keep_to_the_limit)
+{
+    jem__engine *limited;
+    setenv("ONEDNN_MAX_CPU_ISA", "SSE41", 1);
+    OK(jem__engine_create(&limited));
+    ck_assert_int_eq(jem__isa(), JEM__ISA_PLAIN);
+    jem__engine_destroy(limited);
+}
+END_TEST
+
+TESTS("primitive", convolutions, reorders_are_exact, failures_are_reported,
+      own_kernels_keep_to_the_limit)
