@@ -49,8 +49,16 @@ static jem_status make_primitives(ceiling *c)
         const jem__node *node = &g->nodes[i];
         jem__image in = jem__graph_shape(g, node->input[0]), out = node->shape;
         if (node->op != &jem__op_convolution) continue;
-        jem__convolution shape = {slice_of(c), in.c,  in.h,         in.w,         out.c,
-                                  out.h,       out.w, node->kernel, node->stride, node->pad};
+        jem__convolution shape = {.n = slice_of(c),
+                                  .ic = in.c,
+                                  .ih = in.h,
+                                  .iw = in.w,
+                                  .oc = out.c,
+                                  .oh = out.h,
+                                  .ow = out.w,
+                                  .kernel = node->kernel,
+                                  .stride = node->stride,
+                                  .pad = node->pad};
         JEM__TRY(jem__primitive_forward(&c->primitives[c->count++], c->model->engine, &shape));
         JEM__TRY(jem__primitive_data(&c->primitives[c->count++], c->model->engine, &shape));
     }

@@ -72,6 +72,11 @@ dnnl_status_t jem__pd_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, j
         g->dilates, g->pad_low, g->pad_high, hint, attr);
 }
 
+dnnl_status_t jem__post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha)
+{
+    return dnnl_post_ops_append_eltwise(ops, kind, alpha, 0);
+}
+
 #else
 
 dnnl_status_t jem__md_create(jem__md *md, int ndims, const int64_t *dims, dnnl_format_tag_t tag)
@@ -147,6 +152,11 @@ dnnl_status_t jem__pd_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, j
         &d, dnnl_convolution_direct, src, diff_weights, diff_bias, diff_dst, g->strides, g->dilates,
         g->pad_low, g->pad_high);
     return status ? status : dnnl_primitive_desc_create(pd, &d, attr, engine, hint);
+}
+
+dnnl_status_t jem__post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha)
+{
+    return dnnl_post_ops_append_eltwise(ops, 1, kind, alpha, 0);
 }
 
 #endif

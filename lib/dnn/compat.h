@@ -24,6 +24,8 @@ typedef struct jem__blocking {
 } jem__blocking;
 int jem__md_blocking(jem__md md, jem__blocking *out);
 
+dnnl_status_t jem__post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha);
+
 typedef struct jem__geometry {
     dnnl_dims_t strides, dilates, pad_low, pad_high;
 } jem__geometry;

@@ -40,7 +40,11 @@ typedef struct jem__convolution {
     int64_t n, ic, ih, iw; /* source */
     int64_t oc, oh, ow;    /* destination */
     int64_t kernel, stride, pad;
+    int32_t activation; /* of the result, forward */
+    float slope;        /* of LeakyReLU */
 } jem__convolution;
+
+enum { JEM__NO_ACTIVATION, JEM__LEAKY_RELU, JEM__SILU };
 
 /* Convolutions choose every layout themselves: ask _layout and bring the data. */
 jem_status jem__primitive_forward(jem__primitive **p, jem__engine *e, const jem__convolution *c);

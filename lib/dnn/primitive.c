@@ -101,6 +101,20 @@ static dnnl_status_t finish(jem__primitive *p, const struct role *roles, int32_t
 
 enum kind { FORWARD, DATA, WEIGHTS };
 
+static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, const jem__convolution *c)
+{
+    dnnl_post_ops_t ops = NULL;
+    if (!c->activation) return dnnl_success;
+    dnnl_status_t status = dnnl_post_ops_create(&ops);
+    if (!status && c->activation == JEM__LEAKY_RELU)
+        status = jem__post_eltwise(ops, dnnl_eltwise_relu, c->slope);
+    if (!status && c->activation == JEM__SILU)
+        status = jem__post_eltwise(ops, dnnl_eltwise_swish, 1);
+    if (!status) status = dnnl_primitive_attr_set_post_ops(attr, ops);
+    if (ops) dnnl_post_ops_destroy(ops);
+    return status;
+}
+
 static jem_status create(jem__primitive **out, jem__engine *engine, const jem__convolution *c,
                          enum kind kind)
 {
@@ -111,6 +125,7 @@ static jem_status create(jem__primitive **out, jem__engine *engine, const jem__c
     JEM__TRY(jem__calloc(&p, 1, sizeof *p));
     dnnl_status_t status = parts_create(&parts, c);
     const jem__geometry *g = &parts.geometry;
+    if (!status && kind == FORWARD) status = add_post_ops(parts.attr, c);
     if (!status)
         status = jem__pd_forward(kind == FORWARD ? &p->pd : &parts.hint, e, parts.src,
                                  parts.weights, parts.bias, parts.dst, g, parts.attr);

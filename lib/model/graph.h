@@ -16,7 +16,11 @@ typedef struct jem__op {
     const char *name;
     jem_status (*forward)(struct jem__plan *plan, int32_t node);
     jem_status (*backward)(struct jem__plan *plan, int32_t node);
+    /* Which of its values the backward pass reads again; NULL: none. */
+    int32_t (*keeps)(const struct jem__plan *plan);
 } jem__op;
+
+enum { JEM__KEEPS_INPUT = 1, JEM__KEEPS_OUTPUT = 2 };
 
 extern const jem__op jem__op_convolution, jem__op_batch_norm, jem__op_leaky_relu, jem__op_silu,
     jem__op_dropout, jem__op_add, jem__op_pool, jem__op_linear;

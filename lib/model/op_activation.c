@@ -20,26 +20,28 @@ static void silu_forward(const jem__step *step, jem__slot *slot)
         slot->plan->kernels->silu_keep(x, y, jem__slot_data(slot, step->buffer[2]), step->block);
 }
 
-static int32_t differentiates(const jem__plan *plan, const jem__node *node)
+jem_status jem__activation_define(jem__plan *plan, int32_t index, const jem__layout *layout)
 {
-    return (plan->wants & (JEM__WANT_INPUT | JEM__WANT_PARAMETERS)) &&
-           jem__plan_wants_gradient(plan, node->input[0]);
+    const jem__node *node = &plan->graph->nodes[index];
+    struct jem__value *out = &plan->values[index + 1];
+    JEM__TRY(jem__plan_define(plan, index + 1, layout));
+    out->extra = -1;
+    if (node->op == &jem__op_leaky_relu ||
+        !(plan->wants & (JEM__WANT_INPUT | JEM__WANT_PARAMETERS)) ||
+        !jem__plan_wants_gradient(plan, node->input[0]))
+        return JEM_OK;
+    return jem__plan_buffer(plan, jem__layout_bytes(layout), &out->extra);
 }
 
 static jem_status forward(jem__plan *plan, int32_t index)
 {
     const jem__node *node = &plan->graph->nodes[index];
-    const struct jem__value *in = &plan->values[node->input[0]];
-    struct jem__value *out = &plan->values[index + 1];
-    int32_t silu = node->op == &jem__op_silu;
-    JEM__TRY(jem__plan_define(plan, index + 1, in->layout));
-    int32_t buffers[] = {in->buffer, out->buffer, -1};
-    if (silu && differentiates(plan, node)) {
-        JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(in->layout), &out->extra));
-        buffers[2] = out->extra;
-    }
-    return jem__plan_kernel(plan, node, silu ? silu_forward : leaky_forward,
-                            jem__plan_elements(plan, in->layout), buffers, 3);
+    const struct jem__value *in = &plan->values[node->input[0]], *out = &plan->values[index + 1];
+    JEM__TRY(jem__activation_define(plan, index, in->layout));
+    int32_t buffers[] = {in->buffer, out->buffer, out->extra};
+    return jem__plan_kernel(plan, node, node->op == &jem__op_silu ? silu_forward : leaky_forward,
+                            jem__plan_elements(plan, in->layout), buffers,
+                            node->op == &jem__op_silu ? 3 : 2);
 }
 
 enum { KEPT, DY, DX, OTHER };
@@ -74,14 +76,20 @@ static jem_status backward(jem__plan *plan, int32_t index)
 {
     const jem__node *node = &plan->graph->nodes[index];
     struct jem__value *in = &plan->values[node->input[0]], *out = &plan->values[index + 1];
-    int32_t silu = node->op == &jem__op_silu, dx;
+    int32_t silu = node->op == &jem__op_silu, dx = out->gradient;
     if (!jem__plan_wants_gradient(plan, node->input[0])) return JEM_OK;
-    JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(in->layout), &dx));
+    if (plan->buffers[dx].shared)
+        JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(in->layout), &dx));
     int32_t buffers[] = {silu ? out->extra : out->buffer, out->gradient, dx, in->gradient};
     in->gradient = dx;
     return jem__plan_kernel(plan, node, silu ? silu_backward : leaky_backward,
                             jem__plan_elements(plan, in->layout), buffers, 4);
 }
 
-const jem__op jem__op_leaky_relu = {"leaky_relu", forward, backward};
-const jem__op jem__op_silu = {"silu", forward, backward};
+static int32_t keeps_output(const jem__plan *plan)
+{
+    return JEM__KEEPS_OUTPUT;
+}
+
+const jem__op jem__op_leaky_relu = {"leaky_relu", forward, backward, keeps_output};
+const jem__op jem__op_silu = {"silu", forward, backward, NULL};

@@ -243,4 +243,9 @@ static jem_status backward(jem__plan *plan, int32_t index)
     return jem__plan_gradient(plan, node->input[0], dx);
 }
 
-const jem__op jem__op_batch_norm = {"batch_norm", forward, backward};
+static int32_t keeps(const jem__plan *plan)
+{
+    return plan->wants & (JEM__WANT_PARAMETERS | JEM__TRAINING) ? JEM__KEEPS_INPUT : 0;
+}
+
+const jem__op jem__op_batch_norm = {"batch_norm", forward, backward, keeps};

@@ -1,23 +1,36 @@
 /* Convolution with bias, by oneDNN. */
 #include "base/status.h"
+#include "model/fuse.h"
 #include "model/parameters.h"
 #include "model/plan.h"
 
 static jem__convolution geometry(const jem__plan *plan, const jem__node *node)
 {
     jem__image in = jem__graph_shape(plan->graph, node->input[0]);
-    return (jem__convolution){plan->n,       in.c,          in.h,          in.w,
-                              node->shape.c, node->shape.h, node->shape.w, node->kernel,
-                              node->stride,  node->pad};
+    return (jem__convolution){.n = plan->n,
+                              .ic = in.c,
+                              .ih = in.h,
+                              .iw = in.w,
+                              .oc = node->shape.c,
+                              .oh = node->shape.h,
+                              .ow = node->shape.w,
+                              .kernel = node->kernel,
+                              .stride = node->stride,
+                              .pad = node->pad};
 }
 
 static jem_status forward(jem__plan *plan, int32_t index)
 {
     const jem__node *node = &plan->graph->nodes[index];
-    const struct jem__value *in = &plan->values[node->input[0]], *out = &plan->values[index + 1];
+    const struct jem__value *in = &plan->values[node->input[0]];
     jem__convolution c = geometry(plan, node);
     jem__primitive *p = NULL;
-    int32_t b[4];
+    int32_t b[4], last = index, activation = jem__fuse_activation(plan, index);
+    if (activation >= 0) {
+        last = activation;
+        c.activation = plan->graph->nodes[last].op == &jem__op_silu ? JEM__SILU : JEM__LEAKY_RELU;
+        c.slope = plan->graph->nodes[last].number;
+    }
     JEM__TRY(jem__primitive_forward(&p, jem__model_engine(plan->model), &c));
     JEM__TRY(jem__plan_keep(plan, p));
     JEM__TRY(jem__plan_as(plan, in->buffer, in->layout, jem__primitive_layout(p, JEM__FORWARD_SRC),
@@ -26,8 +39,9 @@ static jem_status forward(jem__plan *plan, int32_t index)
                               jem__primitive_layout(p, JEM__FORWARD_WEIGHTS),
                               &b[JEM__FORWARD_WEIGHTS]));
     JEM__TRY(jem__plan_parameter(plan, node->parameter[1], &b[JEM__FORWARD_BIAS]));
-    JEM__TRY(jem__plan_define(plan, index + 1, jem__primitive_layout(p, JEM__FORWARD_DST)));
-    b[JEM__FORWARD_DST] = out->buffer;
+    JEM__TRY(jem__plan_define(plan, last + 1, jem__primitive_layout(p, JEM__FORWARD_DST)));
+    jem__fuse_done(plan, index, last);
+    b[JEM__FORWARD_DST] = plan->values[last + 1].buffer;
     return jem__plan_call(plan, node, p, b);
 }
 
@@ -85,4 +99,10 @@ static jem_status backward(jem__plan *plan, int32_t index)
     return jem__plan_wants_gradient(plan, node->input[0]) ? data(plan, node, in, out) : JEM_OK;
 }
 
-const jem__op jem__op_convolution = {"convolution", forward, backward};
+/* Parameter gradients need the input again. */
+static int32_t keeps(const jem__plan *plan)
+{
+    return plan->wants & JEM__WANT_PARAMETERS ? JEM__KEEPS_INPUT : 0;
+}
+
+const jem__op jem__op_convolution = {"convolution", forward, backward, keeps};

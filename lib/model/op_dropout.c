@@ -75,4 +75,4 @@ static jem_status backward(jem__plan *plan, int32_t index)
     return jem__plan_gradient(plan, node->input[0], dx);
 }
 
-const jem__op jem__op_dropout = {"dropout", forward, backward};
+const jem__op jem__op_dropout = {"dropout", forward, backward, NULL};

@@ -89,4 +89,10 @@ static jem_status backward(jem__plan *plan, int32_t index)
     return jem__plan_gradient(plan, node->input[0], b[DX]);
 }
 
-const jem__op jem__op_linear = {"linear", forward, backward};
+/* Parameter gradients need the input again. */
+static int32_t keeps(const jem__plan *plan)
+{
+    return plan->wants & JEM__WANT_PARAMETERS ? JEM__KEEPS_INPUT : 0;
+}
+
+const jem__op jem__op_linear = {"linear", forward, backward, keeps};

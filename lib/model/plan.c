@@ -271,7 +271,9 @@ static jem_status compile(jem__plan *plan)
     int32_t last = g->node_count, final;
     JEM__TRY(add_buffer(plan, 0, JEM__IN_X, NULL, &plan->values[0].buffer));
     JEM__TRY(jem__plan_plain(plan, g->input, &plan->values[0].layout));
-    for (int32_t i = 0; i < g->node_count; i++) JEM__TRY(g->nodes[i].op->forward(plan, i));
+    /* A value with a layout is there already: a convolution before it made it. */
+    for (int32_t i = 0; i < g->node_count; i++)
+        if (!plan->values[i + 1].layout) JEM__TRY(g->nodes[i].op->forward(plan, i));
     plan->forward_count = plan->step_count;
     plan->logits = plan->values[last].buffer;
     plan->features = plan->values[g->nodes[last - 1].input[0]].buffer;

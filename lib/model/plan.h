@@ -24,6 +24,7 @@ enum {
     JEM__WANT_INPUT = 1,      /* dx */
     JEM__WANT_PARAMETERS = 2, /* parameter gradients */
     JEM__TRAINING = 4,        /* batch statistics, dropout */
+    JEM__UNFUSED = 8,         /* one step for each operator: to compare with */
 };
 
 enum { JEM__STEP_BUFFERS = 8 };
@@ -43,6 +44,7 @@ typedef struct jem__buffer {
     int64_t bytes, offset;
     int32_t first, last; /* steps that touch it */
     float *memory;       /* of parameters and packed weights */
+    int32_t shared;      /* a gradient that several values have */
 } jem__buffer;
 
 typedef struct jem__gradient_out {
@@ -132,6 +134,9 @@ jem_status jem__plan_combine(jem__plan *plan, const jem__node *node,
 jem_status jem__plan_gradient(jem__plan *plan, int32_t value, int32_t buffer);
 /* buffer (kept to the end) holds the plain gradient of a parameter. */
 jem_status jem__plan_gradient_out(jem__plan *plan, int32_t parameter, int32_t buffer);
+/* The value of an activation node: its buffer, and `extra` for the derivative that
+   SiLU keeps (-1: none). */
+jem_status jem__activation_define(jem__plan *plan, int32_t node, const jem__layout *layout);
 int32_t jem__plan_wants_gradient(const jem__plan *plan, int32_t value);
 
 /* ---- Running ---- */

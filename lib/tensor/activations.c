@@ -125,6 +125,44 @@ static void add(const jem__real *a, const jem__real *b, jem__real *out, int64_t 
     for (int64_t i = 0; i < n; i++) out[i] = store(load(a[i]) + load(b[i]));
 }
 
+/* The activation is that of the stored sum: what a step of its own would read. */
+static void add_leaky_relu(const jem__real *a, const jem__real *b, jem__real *sum, jem__real *y,
+                           int64_t n, float slope)
+{
+    INDEPENDENT
+    for (int64_t i = 0; i < n; i++) {
+        jem__real s = store(load(a[i]) + load(b[i]));
+        float v = load(s);
+        sum[i] = s;
+        y[i] = store(v > 0 ? v : slope * v);
+    }
+}
+
+static void add_silu(const jem__real *a, const jem__real *b, jem__real *sum, jem__real *y,
+                     int64_t n)
+{
+    INDEPENDENT
+    for (int64_t i = 0; i < n; i++) {
+        jem__real s = store(load(a[i]) + load(b[i]));
+        float v = load(s);
+        sum[i] = s;
+        y[i] = store(v * sigmoid(v));
+    }
+}
+
+static void add_silu_keep(const jem__real *a, const jem__real *b, jem__real *sum, jem__real *y,
+                          jem__real *d, int64_t n)
+{
+    INDEPENDENT
+    for (int64_t i = 0; i < n; i++) {
+        jem__real t = store(load(a[i]) + load(b[i]));
+        float v = load(t), s = sigmoid(v);
+        sum[i] = t;
+        y[i] = store(v * s);
+        d[i] = store(s + v * s * (1.0f - s));
+    }
+}
+
 static void multiply(const jem__real *a, const jem__real *b, jem__real *out, int64_t n)
 {
     INDEPENDENT
@@ -301,20 +339,25 @@ static void channel_gradient(const jem__blocked *m, const jem__real *x, const je
 }
 
 extern const jem__activations JEM__TABLE;
-const jem__activations JEM__TABLE = {leaky_relu,
-                                     silu,
-                                     silu_keep,
-                                     leaky_relu_back,
-                                     leaky_relu_back_add,
-                                     add,
-                                     multiply,
-                                     multiply_add,
-                                     scale,
-                                     channel_mean,
-                                     channel_mean_back,
-                                     channel_affine,
-                                     channel_moments,
-                                     channel_sums,
-                                     channel_gradient,
-                                     widen,
-                                     narrow};
+const jem__activations JEM__TABLE = {
+    .leaky_relu = leaky_relu,
+    .silu = silu,
+    .silu_keep = silu_keep,
+    .leaky_relu_back = leaky_relu_back,
+    .leaky_relu_back_add = leaky_relu_back_add,
+    .add = add,
+    .add_leaky_relu = add_leaky_relu,
+    .add_silu = add_silu,
+    .add_silu_keep = add_silu_keep,
+    .multiply = multiply,
+    .multiply_add = multiply_add,
+    .scale = scale,
+    .channel_mean = channel_mean,
+    .channel_mean_back = channel_mean_back,
+    .channel_affine = channel_affine,
+    .channel_moments = channel_moments,
+    .channel_sums = channel_sums,
+    .channel_gradient = channel_gradient,
+    .widen = widen,
+    .narrow = narrow,
+};

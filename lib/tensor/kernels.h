@@ -77,6 +77,13 @@ typedef struct jem__activations {
     void (*leaky_relu_back_add)(const jem__real *y, const jem__real *dy, const jem__real *g,
                                 jem__real *dx, int64_t n, float slope);
     void (*add)(const jem__real *a, const jem__real *b, jem__real *out, int64_t n);
+    /* sum = a + b, and at once its activation y (and derivative d); sum may be a or b. */
+    void (*add_leaky_relu)(const jem__real *a, const jem__real *b, jem__real *sum, jem__real *y,
+                           int64_t n, float slope);
+    void (*add_silu)(const jem__real *a, const jem__real *b, jem__real *sum, jem__real *y,
+                     int64_t n);
+    void (*add_silu_keep)(const jem__real *a, const jem__real *b, jem__real *sum, jem__real *y,
+                          jem__real *d, int64_t n);
     void (*multiply)(const jem__real *a, const jem__real *b, jem__real *out, int64_t n);
     /* out = a b + g; out may be any of them. */
     void (*multiply_add)(const jem__real *a, const jem__real *b, const jem__real *g, jem__real *out,
