@@ -54,6 +54,14 @@ JEM_API void jem_model_destroy(jem_model *model);
    penultimate layer. Any output may be NULL. */
 JEM_API jem_status jem_model_info(const jem_model *model, int64_t *channels, int64_t *height,
                                   int64_t *width, int64_t *classes, int64_t *features);
+/* The element type of activations and of the weights that kernels read: "f32",
+   "bf16", or "auto" (bf16 where it is faster than f32). Weights,
+   sums, energies, gradients of parameters and Langevin states stay float32. bf16 where
+   oneDNN has none falls back to f32: _precision tells which one runs (a static
+   string). A call that writes; the next call of each pass follows.
+   Errors: ARGUMENT, CONFIG. */
+JEM_API jem_status jem_model_set_precision(jem_model *model, const char *precision);
+JEM_API jem_status jem_model_precision(const jem_model *model, const char **precision);
 /* The range of input values that prepare produces and calls accept: -1 and 1.
    Inputs may leave it by a margin (Langevin chains do); data that looks like
    0..255 is refused unless model.check_input is 0. */

@@ -31,6 +31,9 @@ const jem__key jem__keys[] = {
     S("model.class_names", "", 0, "names of the classes, comma-separated"),
     I("model.seed", "0", 0, 9e18, "seed of initial weights and dropout"),
     I("model.slice", "8", 1, 4096, "images that a worker carries through the network at once"),
+    S("model.precision", "f32", "f32|bf16|auto",
+      "element type of activations; auto: bf16 where it is faster"),
+    I("model.fuse", "1", 0, 1, "merge operators into fewer sweeps over memory; 0: to compare with"),
     I("model.check_input", "1", 0, 1, "refuse input far outside [-1,1]"),
 
     S("dataset.split", "train", "train|test", "which part of the data"),

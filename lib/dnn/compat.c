@@ -4,10 +4,11 @@
 
 #if DNNL_VERSION_MAJOR >= 3
 
-dnnl_status_t jem__md_create(jem__md *md, int ndims, const int64_t *dims, dnnl_format_tag_t tag)
+dnnl_status_t jem__md_create(jem__md *md, int ndims, const int64_t *dims, dnnl_data_type_t type,
+                             dnnl_format_tag_t tag)
 {
     dnnl_memory_desc_t out = NULL;
-    dnnl_status_t status = dnnl_memory_desc_create_with_tag(&out, ndims, dims, dnnl_f32, tag);
+    dnnl_status_t status = dnnl_memory_desc_create_with_tag(&out, ndims, dims, type, tag);
     *md = out;
     return status;
 }
@@ -42,6 +43,13 @@ int jem__md_blocking(jem__md md, jem__blocking *out)
     memcpy(out->blocks, *blocks, sizeof out->blocks);
     memcpy(out->block_dims, *indices, sizeof out->block_dims);
     return 1;
+}
+
+dnnl_data_type_t jem__md_type(jem__md md)
+{
+    dnnl_data_type_t type = dnnl_data_type_undef;
+    dnnl_memory_desc_query(md, dnnl_query_data_type, &type);
+    return type;
 }
 
 dnnl_status_t jem__pd_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, jem__md src,
@@ -79,12 +87,13 @@ dnnl_status_t jem__post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float
 
 #else
 
-dnnl_status_t jem__md_create(jem__md *md, int ndims, const int64_t *dims, dnnl_format_tag_t tag)
+dnnl_status_t jem__md_create(jem__md *md, int ndims, const int64_t *dims, dnnl_data_type_t type,
+                             dnnl_format_tag_t tag)
 {
     dnnl_memory_desc_t *out;
     *md = NULL;
     if (jem__calloc(&out, 1, sizeof *out)) return dnnl_out_of_memory;
-    dnnl_status_t status = dnnl_memory_desc_init_by_tag(out, ndims, dims, dnnl_f32, tag);
+    dnnl_status_t status = dnnl_memory_desc_init_by_tag(out, ndims, dims, type, tag);
     if (status)
         jem__free(out);
     else
@@ -118,6 +127,11 @@ int jem__md_blocking(jem__md md, jem__blocking *out)
     memcpy(out->blocks, b->inner_blks, sizeof out->blocks);
     memcpy(out->block_dims, b->inner_idxs, sizeof out->block_dims);
     return 1;
+}
+
+dnnl_data_type_t jem__md_type(jem__md md)
+{
+    return md->data_type;
 }
 
 dnnl_status_t jem__pd_forward(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, jem__md src,

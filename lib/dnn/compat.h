@@ -13,7 +13,8 @@ typedef const dnnl_memory_desc_t *jem__md;
 #endif
 
 /* tag any or plain; the result is the caller's. */
-dnnl_status_t jem__md_create(jem__md *md, int ndims, const int64_t *dims, dnnl_format_tag_t tag);
+dnnl_status_t jem__md_create(jem__md *md, int ndims, const int64_t *dims, dnnl_data_type_t type,
+                             dnnl_format_tag_t tag);
 dnnl_status_t jem__md_clone(jem__md *copy, jem__md md);
 void jem__md_destroy(jem__md md);
 /* Shape, strides and inner blocks; 0 if it is not a blocked layout. */
@@ -23,6 +24,7 @@ typedef struct jem__blocking {
     int64_t blocks[DNNL_MAX_NDIMS], block_dims[DNNL_MAX_NDIMS];
 } jem__blocking;
 int jem__md_blocking(jem__md md, jem__blocking *out);
+dnnl_data_type_t jem__md_type(jem__md md);
 
 dnnl_status_t jem__post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha);
 

@@ -6,11 +6,12 @@
 #ifndef JEM__DNN_DNN_H
 #define JEM__DNN_DNN_H
 
+#include "tensor/kernels.h"
 #include <jem/status.h>
 
 typedef struct jem__engine jem__engine;
 typedef struct jem__stream jem__stream;
-typedef struct jem__layout jem__layout; /* a memory descriptor, float32 */
+typedef struct jem__layout jem__layout; /* a memory descriptor */
 typedef struct jem__primitive jem__primitive;
 typedef struct jem__call jem__call;
 
@@ -21,9 +22,11 @@ jem_status jem__stream_create(jem__stream **stream, jem__engine *engine);
 void jem__stream_destroy(jem__stream *stream);
 
 /* Plain row-major layouts: [n,c,h,w] of images, OIHW of weights, [n] of vectors. */
-jem_status jem__layout_create(jem__layout **layout, int32_t dimensions, const int64_t *shape);
+jem_status jem__layout_create(jem__layout **layout, int32_t type, int32_t dimensions,
+                              const int64_t *shape);
 jem_status jem__layout_clone(jem__layout **copy, const jem__layout *layout);
 void jem__layout_destroy(jem__layout *layout);
+int32_t jem__layout_type(const jem__layout *layout); /* JEM__F32 or JEM__BF16 */
 int64_t jem__layout_bytes(const jem__layout *layout);
 int32_t jem__layout_equal(const jem__layout *a, const jem__layout *b);
 /* Images as [n][c/b][h][w][b]: b is 1 for NCHW, c for NHWC, 8 or 16 for oneDNN's
@@ -40,11 +43,17 @@ typedef struct jem__convolution {
     int64_t n, ic, ih, iw; /* source */
     int64_t oc, oh, ow;    /* destination */
     int64_t kernel, stride, pad;
+    int32_t type;       /* of images and weights: JEM__F32 or JEM__BF16 */
+    int32_t wide;       /* the gradient of the source is float32 whatever the type */
     int32_t activation; /* of the result, forward */
     float slope;        /* of LeakyReLU */
 } jem__convolution;
 
 enum { JEM__NO_ACTIVATION, JEM__LEAKY_RELU, JEM__SILU };
+
+/* 1 if convolutions of a type exist here; and if they are no slower than float32. */
+int32_t jem__dnn_has(jem__engine *engine, int32_t type);
+int32_t jem__dnn_fast(int32_t type);
 
 /* Convolutions choose every layout themselves: ask _layout and bring the data. */
 jem_status jem__primitive_forward(jem__primitive **p, jem__engine *e, const jem__convolution *c);

@@ -60,11 +60,12 @@ void jem__stream_destroy(jem__stream *stream)
     if (stream) dnnl_stream_destroy((dnnl_stream_t)stream);
 }
 
-jem_status jem__layout_create(jem__layout **layout, int32_t dimensions, const int64_t *shape)
+jem_status jem__layout_create(jem__layout **layout, int32_t type, int32_t dimensions,
+                              const int64_t *shape)
 {
     jem__md md = NULL;
     dnnl_format_tag_t tag = dimensions == 1 ? dnnl_a : dimensions == 2 ? dnnl_ab : dnnl_abcd;
-    dnnl_status_t status = jem__md_create(&md, dimensions, shape, tag);
+    dnnl_status_t status = jem__md_create(&md, dimensions, shape, jem__dnn_type(type), tag);
     *layout = (jem__layout *)md;
     return status ? jem__dnn_fail(status, "memory descriptor") : JEM_OK;
 }
@@ -80,6 +81,16 @@ jem_status jem__layout_clone(jem__layout **copy, const jem__layout *layout)
 void jem__layout_destroy(jem__layout *layout)
 {
     jem__md_destroy((jem__md)layout);
+}
+
+dnnl_data_type_t jem__dnn_type(int32_t type)
+{
+    return type == JEM__BF16 ? dnnl_bf16 : dnnl_f32;
+}
+
+int32_t jem__layout_type(const jem__layout *layout)
+{
+    return jem__md_type((jem__md)layout) == dnnl_bf16 ? JEM__BF16 : JEM__F32;
 }
 
 int64_t jem__layout_bytes(const jem__layout *layout)
@@ -110,6 +121,18 @@ int64_t jem__layout_block(const jem__layout *layout)
         (blocks > 1 && b != m.dims[1] && m.strides[1] != c) || (m.dims[0] > 1 && m.strides[0] != n))
         return 0;
     return b;
+}
+
+/* Without AMX, Intel's bf16 products run at half the rate of its float32 ones. */
+int32_t jem__dnn_fast(int32_t type)
+{
+    int isa = (int)dnnl_get_effective_cpu_isa();
+    int bf16 = (int)dnnl_cpu_isa_avx512_core_bf16, amx = (int)dnnl_cpu_isa_avx512_core_amx;
+    int intel = 0;
+#ifdef __x86_64__
+    intel = __builtin_cpu_is("intel");
+#endif
+    return type == JEM__F32 || (isa & amx) == amx || (!intel && (isa & bf16) == bf16);
 }
 
 static const char *isa_name(void)

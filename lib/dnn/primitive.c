@@ -38,6 +38,8 @@ static const struct role {
                      {DNNL_ARG_DIFF_WEIGHTS, dnnl_query_diff_weights_md},
                      {DNNL_ARG_DIFF_BIAS, dnnl_query_diff_weights_md}};
 
+enum kind { FORWARD, DATA, WEIGHTS };
+
 /* Every descriptor that the three convolution primitives are made from. */
 struct parts {
     jem__md src, weights, bias, dst;
@@ -64,8 +66,9 @@ static dnnl_status_t attr_create(dnnl_primitive_attr_t *attr)
                   : dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
 }
 
-static dnnl_status_t parts_create(struct parts *p, const jem__convolution *c)
+static dnnl_status_t parts_create(struct parts *p, const jem__convolution *c, enum kind kind)
 {
+    dnnl_data_type_t type = jem__dnn_type(c->type);
     *p = (struct parts){0};
     int64_t src[] = {c->n, c->ic, c->ih, c->iw}, dst[] = {c->n, c->oc, c->oh, c->ow};
     int64_t weights[] = {c->oc, c->ic, c->kernel, c->kernel};
@@ -76,10 +79,13 @@ static dnnl_status_t parts_create(struct parts *p, const jem__convolution *c)
         /* oneDNN wants the padding that the last output really reads. */
         p->geometry.pad_high[i] = (out[i] - 1) * c->stride + c->kernel - size[i] - c->pad;
     }
-    dnnl_status_t status = jem__md_create(&p->src, 4, src, dnnl_format_tag_any);
-    if (!status) status = jem__md_create(&p->weights, 4, weights, dnnl_format_tag_any);
-    if (!status) status = jem__md_create(&p->bias, 1, weights, dnnl_a);
-    if (!status) status = jem__md_create(&p->dst, 4, dst, dnnl_format_tag_any);
+    dnnl_status_t status = jem__md_create(
+        &p->src, 4, src, kind == DATA && c->wide ? dnnl_f32 : type, dnnl_format_tag_any);
+    if (!status)
+        status = jem__md_create(&p->weights, 4, weights, kind == WEIGHTS ? dnnl_f32 : type,
+                                dnnl_format_tag_any);
+    if (!status) status = jem__md_create(&p->bias, 1, weights, dnnl_f32, dnnl_a);
+    if (!status) status = jem__md_create(&p->dst, 4, dst, type, dnnl_format_tag_any);
     if (!status) status = attr_create(&p->attr);
     return status;
 }
@@ -99,8 +105,6 @@ static dnnl_status_t finish(jem__primitive *p, const struct role *roles, int32_t
     return dnnl_success;
 }
 
-enum kind { FORWARD, DATA, WEIGHTS };
-
 static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, const jem__convolution *c)
 {
     dnnl_post_ops_t ops = NULL;
@@ -115,6 +119,18 @@ static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, const jem__convolu
     return status;
 }
 
+/* A backward primitive is made with a forward one as a hint, all of one type. */
+static dnnl_status_t hint_create(struct parts *p, dnnl_engine_t e, const jem__convolution *c)
+{
+    struct parts forward;
+    dnnl_status_t status = parts_create(&forward, c, FORWARD);
+    if (!status)
+        status = jem__pd_forward(&p->hint, e, forward.src, forward.weights, forward.bias,
+                                 forward.dst, &forward.geometry, forward.attr);
+    parts_clear(&forward);
+    return status;
+}
+
 static jem_status create(jem__primitive **out, jem__engine *engine, const jem__convolution *c,
                          enum kind kind)
 {
@@ -123,12 +139,13 @@ static jem_status create(jem__primitive **out, jem__engine *engine, const jem__c
     jem__primitive *p = NULL;
     *out = NULL;
     JEM__TRY(jem__calloc(&p, 1, sizeof *p));
-    dnnl_status_t status = parts_create(&parts, c);
+    dnnl_status_t status = parts_create(&parts, c, kind);
     const jem__geometry *g = &parts.geometry;
     if (!status && kind == FORWARD) status = add_post_ops(parts.attr, c);
-    if (!status)
-        status = jem__pd_forward(kind == FORWARD ? &p->pd : &parts.hint, e, parts.src,
-                                 parts.weights, parts.bias, parts.dst, g, parts.attr);
+    if (!status && kind == FORWARD)
+        status = jem__pd_forward(&p->pd, e, parts.src, parts.weights, parts.bias, parts.dst, g,
+                                 parts.attr);
+    if (!status && kind != FORWARD) status = hint_create(&parts, e, c);
     if (!status && kind == DATA)
         status =
             jem__pd_data(&p->pd, e, parts.src, parts.weights, parts.dst, g, parts.hint, parts.attr);
@@ -144,14 +161,35 @@ static jem_status create(jem__primitive **out, jem__engine *engine, const jem__c
         static const char *const names[] = {"forward", "backward data", "backward weights"};
         char what[256];
         snprintf(what, sizeof what,
-                 "convolution %s f32 %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 " -> %" PRId64
+                 "convolution %s %s %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 " -> %" PRId64
                  " channels, kernel %" PRId64 ", stride %" PRId64,
-                 names[kind], c->n, c->ic, c->ih, c->iw, c->oc, c->kernel, c->stride);
+                 names[kind], c->type == JEM__BF16 ? "bf16" : "f32", c->n, c->ic, c->ih, c->iw,
+                 c->oc, c->kernel, c->stride);
         jem__primitive_destroy(p);
         return jem__dnn_fail(status, what);
     }
     *out = p;
     return JEM_OK;
+}
+
+int32_t jem__dnn_has(jem__engine *engine, int32_t type)
+{
+    jem__convolution c = {.n = 1,
+                          .ic = 16,
+                          .ih = 8,
+                          .iw = 8,
+                          .oc = 16,
+                          .oh = 8,
+                          .ow = 8,
+                          .kernel = 3,
+                          .stride = 1,
+                          .pad = 1,
+                          .type = type};
+    struct parts parts;
+    dnnl_status_t status = parts_create(&parts, &c, FORWARD);
+    if (!status) status = hint_create(&parts, (dnnl_engine_t)engine, &c);
+    parts_clear(&parts);
+    return status == dnnl_success;
 }
 
 jem_status jem__primitive_forward(jem__primitive **p, jem__engine *e, const jem__convolution *c)

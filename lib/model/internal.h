@@ -37,6 +37,8 @@ struct jem_model {
     int64_t slice;
     uint64_t seed;
     int32_t check_input;
+    int32_t fuse;
+    int32_t type; /* of activations: JEM__F32 or JEM__BF16 */
 
     jem__parameter *parameters;
     float *values, *gradients; /* all of them, one block each */

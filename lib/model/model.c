@@ -113,6 +113,31 @@ int64_t jem_model_class_name(const jem_model *model, int64_t k, char *buffer, in
 
 /* ---- Life ---- */
 
+/* bf16 where it is asked for and exists; auto where it is fast, too. */
+static void choose_type(jem_model *model, const char *precision)
+{
+    int32_t wanted = strcmp(precision, "bf16") == 0 ||
+                     (strcmp(precision, "auto") == 0 && jem__dnn_fast(JEM__BF16));
+    model->type = wanted && jem__dnn_has(model->engine, JEM__BF16) ? JEM__BF16 : JEM__F32;
+}
+
+jem_status jem_model_set_precision(jem_model *model, const char *precision)
+{
+    JEM__REQUIRE(model, "jem_model_set_precision");
+    JEM__REQUIRE(precision, "jem_model_set_precision");
+    JEM__TRY(jem_config_set_str(model->config, "model.precision", precision));
+    choose_type(model, precision);
+    return JEM_OK;
+}
+
+jem_status jem_model_precision(const jem_model *model, const char **precision)
+{
+    JEM__REQUIRE(model, "jem_model_precision");
+    JEM__REQUIRE(precision, "jem_model_precision");
+    *precision = model->type == JEM__BF16 ? "bf16" : "f32";
+    return JEM_OK;
+}
+
 jem_status jem__model_new(jem_model **out, jem_context *context, const jem_config *config)
 {
     jem_model *model = NULL;
@@ -128,9 +153,11 @@ jem_status jem__model_new(jem_model **out, jem_context *context, const jem_confi
     if (!status) {
         model->slice = jem__config_i64(config, "model.slice");
         model->seed = (uint64_t)jem__config_i64(config, "model.seed");
+        model->fuse = jem__config_i64(config, "model.fuse") != 0;
         model->check_input = jem__config_i64(config, "model.check_input") != 0;
         status = jem__engine_create(&model->engine);
     }
+    if (!status) choose_type(model, jem__config_str(config, "model.precision"));
     if (!status) status = jem__wide_resnet(&model->graph, model->config);
     if (!status) status = jem__model_store(model);
     if (!status) status = describe(model);
@@ -284,9 +311,12 @@ static jem_status room_for_plan(jem_model *model)
 jem_status jem__model_plan(jem_model *model, int64_t n, int32_t wants, const jem__plan **plan)
 {
     *plan = NULL;
+    if (!model->fuse) wants |= JEM__UNFUSED;
     pthread_mutex_lock(&model->lock);
     for (int64_t i = 0; i < model->plan_count; i++)
-        if (model->plans[i]->n == n && model->plans[i]->wants == wants) *plan = model->plans[i];
+        if (model->plans[i]->n == n && model->plans[i]->wants == wants &&
+            model->plans[i]->type == model->type)
+            *plan = model->plans[i];
     jem_status status = *plan ? JEM_OK : room_for_plan(model);
     if (!status && !*plan) {
         compilation c = {model, n, wants, NULL};

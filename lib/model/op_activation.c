@@ -5,9 +5,9 @@
 
 static void leaky_forward(const jem__step *step, jem__slot *slot)
 {
-    slot->plan->kernels->leaky_relu(jem__slot_data(slot, step->buffer[0]),
-                                    jem__slot_data(slot, step->buffer[1]), step->block,
-                                    step->node->number);
+    step->kernels->leaky_relu(jem__slot_data(slot, step->buffer[0]),
+                              jem__slot_data(slot, step->buffer[1]), step->block,
+                              step->node->number);
 }
 
 static void silu_forward(const jem__step *step, jem__slot *slot)
@@ -15,9 +15,9 @@ static void silu_forward(const jem__step *step, jem__slot *slot)
     const void *x = jem__slot_data(slot, step->buffer[0]);
     void *y = jem__slot_data(slot, step->buffer[1]);
     if (step->buffer[2] < 0)
-        slot->plan->kernels->silu(x, y, step->block);
+        step->kernels->silu(x, y, step->block);
     else
-        slot->plan->kernels->silu_keep(x, y, jem__slot_data(slot, step->buffer[2]), step->block);
+        step->kernels->silu_keep(x, y, jem__slot_data(slot, step->buffer[2]), step->block);
 }
 
 jem_status jem__activation_define(jem__plan *plan, int32_t index, const jem__layout *layout)
@@ -37,6 +37,7 @@ static jem_status forward(jem__plan *plan, int32_t index)
 {
     const jem__node *node = &plan->graph->nodes[index];
     const struct jem__value *in = &plan->values[node->input[0]], *out = &plan->values[index + 1];
+    JEM__TRY(jem__plan_typed(plan, node->input[0]));
     JEM__TRY(jem__activation_define(plan, index, in->layout));
     int32_t buffers[] = {in->buffer, out->buffer, out->extra};
     return jem__plan_kernel(plan, node, node->op == &jem__op_silu ? silu_forward : leaky_forward,
@@ -49,7 +50,7 @@ enum { KEPT, DY, DX, OTHER };
 /* With another gradient of the same value their sum is taken in the same sweep. */
 static void leaky_backward(const jem__step *step, jem__slot *slot)
 {
-    const jem__activations *k = slot->plan->kernels;
+    const jem__activations *k = step->kernels;
     const void *y = jem__slot_data(slot, step->buffer[KEPT]);
     const void *dy = jem__slot_data(slot, step->buffer[DY]);
     void *dx = jem__slot_data(slot, step->buffer[DX]);
@@ -62,7 +63,7 @@ static void leaky_backward(const jem__step *step, jem__slot *slot)
 
 static void silu_backward(const jem__step *step, jem__slot *slot)
 {
-    const jem__activations *k = slot->plan->kernels;
+    const jem__activations *k = step->kernels;
     const void *d = jem__slot_data(slot, step->buffer[KEPT]);
     const void *dy = jem__slot_data(slot, step->buffer[DY]);
     void *dx = jem__slot_data(slot, step->buffer[DX]);

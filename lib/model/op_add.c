@@ -4,9 +4,8 @@
 
 static void add_kernel(const jem__step *step, jem__slot *slot)
 {
-    slot->plan->kernels->add(jem__slot_data(slot, step->buffer[0]),
-                             jem__slot_data(slot, step->buffer[1]),
-                             jem__slot_data(slot, step->buffer[2]), step->block);
+    step->kernels->add(jem__slot_data(slot, step->buffer[0]), jem__slot_data(slot, step->buffer[1]),
+                       jem__slot_data(slot, step->buffer[2]), step->block);
 }
 
 enum { A, B, SUM, Y, D };
@@ -14,7 +13,7 @@ enum { A, B, SUM, Y, D };
 /* The step's node is the activation, whose slope it needs. */
 static void add_activation_kernel(const jem__step *step, jem__slot *slot)
 {
-    const jem__activations *k = slot->plan->kernels;
+    const jem__activations *k = step->kernels;
     const void *a = jem__slot_data(slot, step->buffer[A]),
                *b = jem__slot_data(slot, step->buffer[B]);
     void *sum = jem__slot_data(slot, step->buffer[SUM]), *y = jem__slot_data(slot, step->buffer[Y]);
@@ -50,6 +49,8 @@ static jem_status forward(jem__plan *plan, int32_t index)
     const struct jem__value *a = &plan->values[node->input[0]], *b = &plan->values[node->input[1]];
     const struct jem__value *out = &plan->values[index + 1];
     int32_t other, activation = jem__fuse_sum(plan, index);
+    JEM__TRY(jem__plan_typed(plan, node->input[0]));
+    JEM__TRY(jem__plan_typed(plan, node->input[1]));
     int64_t elements = jem__plan_elements(plan, a->layout);
     JEM__TRY(jem__plan_as(plan, b->buffer, b->layout, a->layout, &other));
     JEM__TRY(define(plan, index, other));

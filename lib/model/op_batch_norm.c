@@ -46,8 +46,8 @@ static void slice_moments(const jem__step *step, jem__slot *slot)
 {
     jem__blocked m = blocked(step, slot);
     double *partial = jem__slot_data(slot, step->buffer[MOMENTS_PARTIAL]);
-    slot->plan->kernels->channel_moments(&m, jem__slot_data(slot, step->buffer[MOMENTS_X]), partial,
-                                         partial + m.c);
+    step->kernels->channel_moments(&m, jem__slot_data(slot, step->buffer[MOMENTS_X]), partial,
+                                   partial + m.c);
 }
 
 enum { COMBINE_PARTIAL, COMBINE_STATS, COMBINE_MEAN, COMBINE_VAR };
@@ -87,9 +87,9 @@ static void normalise(const jem__step *step, jem__slot *slot)
     const float *weight = jem__slot_data(slot, step->buffer[NORM_WEIGHT]);
     float *scale = jem__slot_data(slot, step->buffer[NORM_SCALE]);
     for (int64_t i = 0; i < m.c; i++) scale[i] = weight[i] * stats[m.c + i];
-    slot->plan->kernels->channel_affine(&m, jem__slot_data(slot, step->buffer[NORM_X]), stats,
-                                        scale, jem__slot_data(slot, step->buffer[NORM_BIAS]),
-                                        jem__slot_data(slot, step->buffer[NORM_Y]));
+    step->kernels->channel_affine(&m, jem__slot_data(slot, step->buffer[NORM_X]), stats, scale,
+                                  jem__slot_data(slot, step->buffer[NORM_BIAS]),
+                                  jem__slot_data(slot, step->buffer[NORM_Y]));
 }
 
 static jem_status forward(jem__plan *plan, int32_t index)
@@ -129,9 +129,9 @@ static void slice_sums(const jem__step *step, jem__slot *slot)
     jem__blocked m = blocked(step, slot);
     const float *stats = jem__slot_data(slot, step->buffer[SUMS_STATS]);
     double *partial = jem__slot_data(slot, step->buffer[SUMS_PARTIAL]);
-    slot->plan->kernels->channel_sums(&m, jem__slot_data(slot, step->buffer[SUMS_X]),
-                                      jem__slot_data(slot, step->buffer[SUMS_DY]), stats,
-                                      stats + m.c, partial, partial + m.c);
+    step->kernels->channel_sums(&m, jem__slot_data(slot, step->buffer[SUMS_X]),
+                                jem__slot_data(slot, step->buffer[SUMS_DY]), stats, stats + m.c,
+                                partial, partial + m.c);
 }
 
 enum { TOTAL_PARTIAL, TOTAL_STATS, TOTAL_WEIGHT, TOTAL_FACTORS, TOTAL_DWEIGHT, TOTAL_DBIAS };
@@ -169,7 +169,7 @@ static void batch_gradient(const jem__step *step, jem__slot *slot)
 {
     jem__blocked m = blocked(step, slot);
     const float *factors = jem__slot_data(slot, step->buffer[DATA_FACTORS]);
-    slot->plan->kernels->channel_gradient(
+    step->kernels->channel_gradient(
         &m, jem__slot_data(slot, step->buffer[DATA_X]), jem__slot_data(slot, step->buffer[DATA_DY]),
         jem__slot_data(slot, step->buffer[DATA_STATS]), factors, factors + m.c, factors + 2 * m.c,
         jem__slot_data(slot, step->buffer[DATA_DX]));
@@ -187,8 +187,8 @@ static void running_gradient(const jem__step *step, jem__slot *slot)
         affine[m.c + i] = 0;
     }
     const float *zero = affine + m.c;
-    slot->plan->kernels->channel_affine(&m, jem__slot_data(slot, step->buffer[RUN_DY]), zero,
-                                        affine, zero, jem__slot_data(slot, step->buffer[RUN_DX]));
+    step->kernels->channel_affine(&m, jem__slot_data(slot, step->buffer[RUN_DY]), zero, affine,
+                                  zero, jem__slot_data(slot, step->buffer[RUN_DX]));
 }
 
 enum { OUT_PARTIAL, OUT_DWEIGHT, OUT_DBIAS };

@@ -16,7 +16,8 @@ static jem__convolution geometry(const jem__plan *plan, const jem__node *node)
                               .ow = node->shape.w,
                               .kernel = node->kernel,
                               .stride = node->stride,
-                              .pad = node->pad};
+                              .pad = node->pad,
+                              .type = plan->type};
 }
 
 static jem_status forward(jem__plan *plan, int32_t index)
@@ -66,7 +67,7 @@ static jem_status weights(jem__plan *plan, const jem__node *node, const struct j
                               jem__layout_bytes(jem__primitive_layout(p, JEM__WEIGHTS_DIFF_BIAS)),
                               &b[JEM__WEIGHTS_DIFF_BIAS]));
     JEM__TRY(jem__plan_call(plan, node, p, b));
-    JEM__TRY(jem__plan_layout(plan, 4, shape, &plain));
+    JEM__TRY(jem__plan_layout(plan, JEM__F32, 4, shape, &plain));
     JEM__TRY(jem__plan_as(plan, b[JEM__WEIGHTS_DIFF_WEIGHTS], packed, plain, &dw));
     JEM__TRY(jem__plan_gradient_out(plan, node->parameter[0], dw));
     return jem__plan_gradient_out(plan, node->parameter[1], b[JEM__WEIGHTS_DIFF_BIAS]);
@@ -78,6 +79,7 @@ static jem_status data(jem__plan *plan, const jem__node *node, const struct jem_
     jem__convolution c = geometry(plan, node);
     jem__primitive *p = NULL;
     int32_t b[3], dx;
+    c.wide = jem__layout_type(in->layout) == JEM__F32;
     JEM__TRY(jem__primitive_data(&p, jem__model_engine(plan->model), &c));
     JEM__TRY(jem__plan_keep(plan, p));
     const jem__layout *layout = jem__primitive_layout(p, JEM__DATA_DIFF_SRC);

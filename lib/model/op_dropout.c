@@ -33,16 +33,16 @@ static void dropout_forward(const jem__step *step, jem__slot *slot)
 {
     float *mask = jem__slot_data(slot, step->buffer[1]);
     draw_mask(step, slot, mask);
-    slot->plan->kernels->scale(jem__slot_data(slot, step->buffer[0]), mask,
-                               jem__slot_data(slot, step->buffer[2]),
-                               slot->plan->buffers[step->buffer[1]].bytes / 4);
+    step->kernels->scale(jem__slot_data(slot, step->buffer[0]), mask,
+                         jem__slot_data(slot, step->buffer[2]),
+                         slot->plan->buffers[step->buffer[1]].bytes / 4);
 }
 
 static void dropout_backward(const jem__step *step, jem__slot *slot)
 {
-    slot->plan->kernels->scale(jem__slot_data(slot, step->buffer[0]),
-                               jem__slot_data(slot, step->buffer[1]),
-                               jem__slot_data(slot, step->buffer[2]), step->block);
+    step->kernels->scale(jem__slot_data(slot, step->buffer[0]),
+                         jem__slot_data(slot, step->buffer[1]),
+                         jem__slot_data(slot, step->buffer[2]), step->block);
 }
 
 static jem_status forward(jem__plan *plan, int32_t index)
@@ -66,8 +66,11 @@ static jem_status backward(jem__plan *plan, int32_t index)
     const jem__node *node = &plan->graph->nodes[index];
     struct jem__value *in = &plan->values[node->input[0]], *out = &plan->values[index + 1];
     int32_t dx;
-    if (!(plan->wants & JEM__TRAINING))
-        return jem__plan_gradient(plan, node->input[0], out->gradient);
+    if (!(plan->wants & JEM__TRAINING)) {
+        /* A reader may have brought the value to a layout of its own. */
+        JEM__TRY(jem__plan_as(plan, out->gradient, out->layout, in->layout, &dx));
+        return jem__plan_gradient(plan, node->input[0], dx);
+    }
     JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(in->layout), &dx));
     int32_t buffers[] = {out->gradient, out->extra, dx};
     JEM__TRY(jem__plan_kernel(plan, node, dropout_backward, jem__plan_elements(plan, in->layout),

@@ -53,16 +53,25 @@ static void linear_weights(const jem__step *step, jem__slot *slot)
         }
 }
 
+/* The input as plain float32 rows. */
+static jem_status rows(jem__plan *plan, const jem__node *node, const jem__layout **plain,
+                       int32_t *buffer)
+{
+    const struct jem__value *in = &plan->values[node->input[0]];
+    JEM__TRY(jem__plan_plain(plan, JEM__F32, jem__graph_shape(plan->graph, node->input[0]), plain));
+    return jem__plan_as(plan, in->buffer, in->layout, *plain, buffer);
+}
+
 static jem_status forward(jem__plan *plan, int32_t index)
 {
     const jem__node *node = &plan->graph->nodes[index];
     const jem__layout *plain;
     int32_t b[4];
-    JEM__TRY(jem__plan_plain(plan, node->shape, &plain));
+    JEM__TRY(jem__plan_plain(plan, JEM__F32, node->shape, &plain));
     JEM__TRY(jem__plan_define(plan, index + 1, plain));
+    JEM__TRY(rows(plan, node, &plain, &b[X]));
     JEM__TRY(jem__plan_parameter(plan, node->parameter[0], &b[W]));
     JEM__TRY(jem__plan_parameter(plan, node->parameter[1], &b[B]));
-    b[X] = plan->values[node->input[0]].buffer;
     b[Y] = plan->values[index + 1].buffer;
     return jem__plan_kernel(plan, node, linear_forward, 1, b, 4);
 }
@@ -71,9 +80,10 @@ static jem_status backward(jem__plan *plan, int32_t index)
 {
     const jem__node *node = &plan->graph->nodes[index];
     int64_t c = jem__graph_shape(plan->graph, node->input[0]).c, k = node->shape.c;
-    int32_t b[4];
+    const jem__layout *plain;
+    int32_t b[4], dx;
     if (plan->wants & JEM__WANT_PARAMETERS) {
-        b[PX] = plan->values[node->input[0]].buffer;
+        JEM__TRY(rows(plan, node, &plain, &b[PX]));
         b[PDY] = plan->values[index + 1].gradient;
         JEM__TRY(jem__plan_buffer(plan, c * k * 4, &b[DW]));
         JEM__TRY(jem__plan_buffer(plan, k * 4, &b[DB]));
@@ -86,7 +96,11 @@ static jem_status backward(jem__plan *plan, int32_t index)
     JEM__TRY(jem__plan_parameter(plan, node->parameter[0], &b[BW]));
     JEM__TRY(jem__plan_buffer(plan, plan->n * c * 4, &b[DX]));
     JEM__TRY(jem__plan_kernel(plan, node, linear_data, 1, b, 3));
-    return jem__plan_gradient(plan, node->input[0], b[DX]);
+    const jem__layout *to = plan->values[node->input[0]].layout;
+    JEM__TRY(
+        jem__plan_plain(plan, JEM__F32, jem__graph_shape(plan->graph, node->input[0]), &plain));
+    JEM__TRY(jem__plan_as(plan, b[DX], plain, to, &dx));
+    return jem__plan_gradient(plan, node->input[0], dx);
 }
 
 /* Parameter gradients need the input again. */

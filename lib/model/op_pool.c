@@ -12,15 +12,15 @@ static jem__blocked blocked(const jem__step *step, const jem__slot *slot)
 static void pool_forward(const jem__step *step, jem__slot *slot)
 {
     jem__blocked m = blocked(step, slot);
-    slot->plan->kernels->channel_mean(&m, jem__slot_data(slot, step->buffer[0]),
-                                      jem__slot_data(slot, step->buffer[1]));
+    step->kernels->channel_mean(&m, jem__slot_data(slot, step->buffer[0]),
+                                jem__slot_data(slot, step->buffer[1]));
 }
 
 static void pool_backward(const jem__step *step, jem__slot *slot)
 {
     jem__blocked m = blocked(step, slot);
-    slot->plan->kernels->channel_mean_back(&m, jem__slot_data(slot, step->buffer[0]),
-                                           jem__slot_data(slot, step->buffer[1]));
+    step->kernels->channel_mean_back(&m, jem__slot_data(slot, step->buffer[0]),
+                                     jem__slot_data(slot, step->buffer[1]));
 }
 
 static jem_status forward(jem__plan *plan, int32_t index)
@@ -29,7 +29,7 @@ static jem_status forward(jem__plan *plan, int32_t index)
     const jem__layout *plain;
     int64_t block;
     JEM__TRY(jem__plan_blocked(plan, node->input[0], &block));
-    JEM__TRY(jem__plan_plain(plan, node->shape, &plain));
+    JEM__TRY(jem__plan_plain(plan, JEM__F32, node->shape, &plain));
     JEM__TRY(jem__plan_define(plan, index + 1, plain));
     int32_t buffers[] = {plan->values[node->input[0]].buffer, plan->values[index + 1].buffer};
     return jem__plan_kernel(plan, node, pool_forward, block, buffers, 2);

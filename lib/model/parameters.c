@@ -81,6 +81,10 @@ jem__engine *jem__model_engine(const jem_model *model)
 {
     return model->engine;
 }
+int32_t jem__model_type(const jem_model *model)
+{
+    return model->type;
+}
 uint64_t jem__model_seed(const jem_model *model)
 {
     return model->seed;
@@ -123,7 +127,8 @@ jem_status jem__model_pack(jem_model *model, int32_t parameter, const jem__layou
     pack->parameter = parameter;
     pack->version = -1;
     jem_status status = jem__layout_clone(&pack->layout, layout);
-    if (!status) status = jem__layout_create(&pack->plain, (int32_t)p->dimensions, p->shape);
+    if (!status)
+        status = jem__layout_create(&pack->plain, JEM__F32, (int32_t)p->dimensions, p->shape);
     if (!status)
         status = jem__primitive_reorder(&pack->reorder, model->engine, pack->plain, pack->layout);
     if (!status) status = jem__alloc(&pack->data, jem__layout_bytes(layout), 1);

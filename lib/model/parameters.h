@@ -13,6 +13,8 @@ jem_status jem__model_pack(jem_model *model, int32_t parameter, const jem__layou
                            float **packed);
 /* Brings all packed copies up to date. Before a run, on the calling thread. */
 jem_status jem__model_refresh(jem_model *model);
+/* JEM__F32 or JEM__BF16: what plans compute in. */
+int32_t jem__model_type(const jem_model *model);
 uint64_t jem__model_seed(const jem_model *model);
 /* Counts every change of the weights. */
 int64_t jem__model_version(const jem_model *model);

@@ -62,20 +62,21 @@ jem_status jem__plan_define(jem__plan *plan, int32_t value, const jem__layout *l
     return jem__plan_buffer(plan, jem__layout_bytes(layout), &plan->values[value].buffer);
 }
 
-jem_status jem__plan_layout(jem__plan *plan, int32_t dimensions, const int64_t *shape,
+jem_status jem__plan_layout(jem__plan *plan, int32_t type, int32_t dimensions, const int64_t *shape,
                             const jem__layout **layout)
 {
     jem__layout **own;
     JEM__TRY(PUSH(plan, layout, own));
-    JEM__TRY(jem__layout_create(own, dimensions, shape));
+    JEM__TRY(jem__layout_create(own, type, dimensions, shape));
     *layout = *own;
     return JEM_OK;
 }
 
-jem_status jem__plan_plain(jem__plan *plan, jem__image shape, const jem__layout **layout)
+jem_status jem__plan_plain(jem__plan *plan, int32_t type, jem__image shape,
+                           const jem__layout **layout)
 {
     int64_t dims[] = {plan->n, shape.c, shape.h, shape.w};
-    return jem__plan_layout(plan, 4, dims, layout);
+    return jem__plan_layout(plan, type, 4, dims, layout);
 }
 
 int64_t jem__plan_elements(const jem__plan *plan, const jem__layout *layout)
@@ -95,17 +96,29 @@ jem_status jem__plan_as(jem__plan *plan, int32_t buffer, const jem__layout *from
     return jem__plan_call(plan, NULL, reorder, (int32_t[]){buffer, *out});
 }
 
-jem_status jem__plan_blocked(jem__plan *plan, int32_t value, int64_t *block)
+static jem_status make_plain(jem__plan *plan, int32_t value)
 {
     struct jem__value *v = &plan->values[value];
-    *block = jem__layout_block(v->layout);
-    if (*block) return JEM_OK;
     const jem__layout *plain;
-    JEM__TRY(jem__plan_plain(plan, jem__graph_shape(plan->graph, value), &plain));
+    JEM__TRY(jem__plan_plain(plan, plan->type, jem__graph_shape(plan->graph, value), &plain));
     JEM__TRY(jem__plan_as(plan, v->buffer, v->layout, plain, &v->buffer));
     v->layout = plain;
-    *block = 1;
     return JEM_OK;
+}
+
+jem_status jem__plan_typed(jem__plan *plan, int32_t value)
+{
+    return jem__layout_type(plan->values[value].layout) == plan->type ? JEM_OK
+                                                                      : make_plain(plan, value);
+}
+
+jem_status jem__plan_blocked(jem__plan *plan, int32_t value, int64_t *block)
+{
+    JEM__TRY(jem__plan_typed(plan, value));
+    *block = jem__layout_block(plan->values[value].layout);
+    if (*block) return JEM_OK;
+    *block = 1;
+    return make_plain(plan, value);
 }
 
 jem_status jem__plan_parameter(jem__plan *plan, int32_t parameter, int32_t *buffer)
@@ -171,6 +184,7 @@ jem_status jem__plan_kernel(jem__plan *plan, const jem__node *node,
     jem__step *step;
     JEM__TRY(add_step(plan, node, buffers, count, &step));
     step->kernel = kernel;
+    step->kernels = plan->kernels;
     step->block = block;
     return JEM_OK;
 }
@@ -191,7 +205,7 @@ jem_status jem__plan_combine(jem__plan *plan, const jem__node *node,
 static void join_kernel(const jem__step *step, jem__slot *slot)
 {
     void *fresh = jem__slot_data(slot, step->buffer[0]);
-    slot->plan->kernels->add(fresh, jem__slot_data(slot, step->buffer[1]), fresh, step->block);
+    step->kernels->add(fresh, jem__slot_data(slot, step->buffer[1]), fresh, step->block);
 }
 
 jem_status jem__plan_gradient(jem__plan *plan, int32_t value, int32_t buffer)
@@ -202,9 +216,13 @@ jem_status jem__plan_gradient(jem__plan *plan, int32_t value, int32_t buffer)
        on), a fresh one is not: add into the fresh one. */
     v->gradient = buffer;
     if (old < 0) return JEM_OK;
-    return jem__plan_kernel(plan, NULL, join_kernel,
-                            plan->buffers[buffer].bytes / jem__type_size(plan->type),
-                            (int32_t[]){buffer, old}, 2);
+    /* Gradients of the input and of features are float32 whatever the plan's type. */
+    int32_t type = jem__layout_type(v->layout);
+    JEM__TRY(jem__plan_kernel(plan, NULL, join_kernel,
+                              jem__layout_bytes(v->layout) / jem__type_size(type),
+                              (int32_t[]){buffer, old}, 2));
+    plan->steps[plan->step_count - 1].kernels = jem__activations_here(type);
+    return JEM_OK;
 }
 
 jem_status jem__plan_gradient_out(jem__plan *plan, int32_t parameter, int32_t buffer)
@@ -270,7 +288,7 @@ static jem_status compile(jem__plan *plan)
     const jem__graph *g = plan->graph;
     int32_t last = g->node_count, final;
     JEM__TRY(add_buffer(plan, 0, JEM__IN_X, NULL, &plan->values[0].buffer));
-    JEM__TRY(jem__plan_plain(plan, g->input, &plan->values[0].layout));
+    JEM__TRY(jem__plan_plain(plan, JEM__F32, g->input, &plan->values[0].layout));
     /* A value with a layout is there already: a convolution before it made it. */
     for (int32_t i = 0; i < g->node_count; i++)
         if (!plan->values[i + 1].layout) JEM__TRY(g->nodes[i].op->forward(plan, i));
@@ -288,7 +306,7 @@ static jem_status compile(jem__plan *plan)
         /* Into the caller's plain array: a reorder, or a copy of equal layouts. */
         const jem__layout *plain;
         jem__primitive *reorder = NULL;
-        JEM__TRY(jem__plan_plain(plan, g->input, &plain));
+        JEM__TRY(jem__plan_plain(plan, JEM__F32, g->input, &plain));
         JEM__TRY(add_buffer(plan, 0, JEM__IN_DX, NULL, &final));
         JEM__TRY(jem__primitive_reorder(&reorder, jem__model_engine(plan->model),
                                         plan->values[0].layout, plain));
@@ -308,7 +326,7 @@ jem_status jem__plan_create(jem__plan **out, jem_model *model, const jem__graph 
     plan->graph = graph;
     plan->n = n;
     plan->wants = wants;
-    plan->type = JEM__F32;
+    plan->type = jem__model_type(model);
     plan->kernels = jem__activations_here(plan->type);
     plan->dlogits = -1;
     jem_status status = jem__calloc(&plan->values, graph->node_count + 1, sizeof *plan->values);

@@ -36,7 +36,8 @@ struct jem__step {
     const jem__primitive *primitive;
     void (*combine)(const jem__step *step, jem__slot *const *slots, int64_t count);
     int32_t buffer[JEM__STEP_BUFFERS]; /* in the order of the kernel or primitive; -1: none */
-    int64_t block;                     /* channel block of the images it works on */
+    int64_t block;                     /* channel block of the images it works on, or elements */
+    const jem__activations *kernels;   /* for the type of those */
 };
 
 typedef struct jem__buffer {
@@ -56,7 +57,7 @@ struct jem__plan {
     const jem__graph *graph;
     int64_t n; /* images */
     int32_t wants, coupled;
-    int32_t type; /* of activations */
+    int32_t type; /* of activations; the input, features, logits and dx are float32 */
     const jem__activations *kernels;
 
     jem__step *steps;
@@ -106,15 +107,18 @@ jem_status jem__plan_buffer(jem__plan *plan, int64_t bytes, int32_t *buffer);
 /* A buffer for images of value's shape in this layout, as the value itself. */
 jem_status jem__plan_define(jem__plan *plan, int32_t value, const jem__layout *layout);
 /* A plain row-major layout, the plan's own: of any shape, of a batch of images. */
-jem_status jem__plan_layout(jem__plan *plan, int32_t dimensions, const int64_t *shape,
+jem_status jem__plan_layout(jem__plan *plan, int32_t type, int32_t dimensions, const int64_t *shape,
                             const jem__layout **layout);
-jem_status jem__plan_plain(jem__plan *plan, jem__image shape, const jem__layout **layout);
+jem_status jem__plan_plain(jem__plan *plan, int32_t type, jem__image shape,
+                           const jem__layout **layout);
 /* Elements of activations in a layout, padding included. */
 int64_t jem__plan_elements(const jem__plan *plan, const jem__layout *layout);
 /* buffer in layout `to`, reordered from `from` if they differ. */
 jem_status jem__plan_as(jem__plan *plan, int32_t buffer, const jem__layout *from,
                         const jem__layout *to, int32_t *out);
-/* value's data in a layout whose block is known, which may change the value. */
+/* value's data in the plan's element type, and in a layout whose block is known;
+   both may change the value. */
+jem_status jem__plan_typed(jem__plan *plan, int32_t value);
 jem_status jem__plan_blocked(jem__plan *plan, int32_t value, int64_t *block);
 /* The master of a parameter of node, or its packed copy in a layout. */
 jem_status jem__plan_parameter(jem__plan *plan, int32_t parameter, int32_t *buffer);

@@ -111,7 +111,7 @@ static void near(const char *what, const jem__convolution *c, const float *got, 
 static jem__layout *layout_of(int32_t dimensions, int64_t a, int64_t b, int64_t c, int64_t d)
 {
     jem__layout *layout;
-    OK(jem__layout_create(&layout, dimensions, (int64_t[]){a, b, c, d}));
+    OK(jem__layout_create(&layout, JEM__F32, dimensions, (int64_t[]){a, b, c, d}));
     return layout;
 }
 
