@@ -103,11 +103,11 @@ const jem__preset jem__presets[] = {
                "sampler.conditional=1 sampler.steps=15 sampler.step_size=5 "
                "sampler.gradient_clamp=0.015 sampler.noise=0.005 sampler.clamp=1 "
                "sampler.buffer=320"},
-    {"mnist", "model.activation=silu loader.batch=64 trainer.px_batch=32 trainer.iterations=3000 "
-              "trainer.px=0.2 trainer.energy_penalty=0.1 trainer.warmup=100 "
-              "trainer.decay_at=2000,2600 optimizer.rate=3e-3 optimizer.clip=1 "
-              "sampler.conditional=1 sampler.steps=15 sampler.step_size=10 "
-              "sampler.gradient_clamp=0.01 sampler.noise=0.005 sampler.clamp=1 "
-              "sampler.buffer=1000"},
+    {"mnist", "model.depth=16 model.activation=silu loader.batch=128 trainer.px_batch=32 "
+              "trainer.iterations=3500 trainer.px=1 trainer.pyx=3 trainer.energy_penalty=0.1 "
+              "trainer.warmup=100 trainer.decay_at=1000,2000,3000 optimizer.rate=1e-3 "
+              "optimizer.beta1=0 optimizer.clip=1 sampler.conditional=1 sampler.steps=15 "
+              "sampler.step_size=10 sampler.gradient_clamp=0.03 sampler.noise=0.005 "
+              "sampler.clamp=1 sampler.buffer=1000"},
     {0, 0},
 };
