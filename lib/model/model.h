@@ -44,4 +44,22 @@ typedef struct jem__walk {
    JEM_CANCELLED leaves x between steps. */
 jem_status jem__pass_walk(jem_pass *pass, float *x, int64_t n, const jem__walk *walk);
 
+/* A batch to learn from, with its loss as the derivative by the logits. */
+typedef struct jem__batch {
+    const float *x; /* [n,C,H,W] */
+    int64_t n;
+    int64_t stream, number; /* of dropout */
+    float *logits;          /* [n,k]: filled in */
+    void *user;
+    /* Images first..first+n-1: logits [n,k] to dlogits [n,k]. On worker threads. */
+    jem_status (*derive)(void *user, int64_t first, int64_t n, const float *logits, float *dlogits);
+} jem__batch;
+
+/* Forward and backward of all batches: adds their parameter gradients to the
+   model's, in the order of batches and images. Unless the batches are coupled, a worker
+   takes a slice forward and at once back, so that activations of a few slices
+   exist at a time. mode of the pass: GRADIENT or TRAIN. JEM_CANCELLED if *cancel is set. */
+jem_status jem__pass_learn(jem_pass *pass, const jem__batch *batches, int64_t count,
+                           const volatile int32_t *cancel);
+
 #endif

@@ -4,28 +4,12 @@
    threads, and parameter gradients add up in slice order. Passes that keep
    activations between forward and backward, or whose slices are coupled, have a
    slot per slice; the others a slot per worker. */
+#include "model/pass.h"
 #include "base/memory.h"
 #include "base/status.h"
-#include "energy/energy.h"
-#include "model/internal.h"
 #include "tensor/kernels.h"
 #include <inttypes.h>
 #include <string.h>
-
-struct jem_pass {
-    jem_model *model;
-    jem_pass_mode mode;
-    int32_t wants, coupled, borrowed;
-    int64_t max_batch, image, classes;
-    jem__slot **slots;
-    int64_t slot_count;
-    /* The batch at hand. */
-    int64_t n, slice, slices, tail; /* images; per slice; slices; images of the last one */
-    int32_t per_slice;
-    int64_t version; /* of the weights at forward; -1: no forward to go back from */
-    int64_t dropout_stream, dropout_number;
-    struct jem_pass *next; /* among the idle ones of a model */
-};
 
 static int32_t wants_of(jem_pass_mode mode)
 {
@@ -63,8 +47,6 @@ static jem_status create(jem_pass **out, jem_model *model, jem_pass_mode mode, i
     return JEM_OK;
 }
 
-static jem_status arrange(jem_pass *pass, int64_t n, int32_t keep);
-
 jem_status jem_pass_create(jem_pass **pass, jem_model *model, jem_pass_mode mode, int64_t max_batch)
 {
     JEM__REQUIRE(pass, "jem_pass_create");
@@ -78,7 +60,7 @@ jem_status jem_pass_create(jem_pass **pass, jem_model *model, jem_pass_mode mode
                          max_batch);
     JEM__TRY(create(pass, jem__model_take(model), mode, max_batch));
     /* Compile and allocate now, so that running needs neither. */
-    jem_status status = arrange(*pass, max_batch, 1);
+    jem_status status = jem__pass_arrange(*pass, max_batch, 1);
     if (status) {
         jem_pass_destroy(*pass);
         *pass = NULL;
@@ -116,17 +98,17 @@ jem_status jem_pass_set_stream(jem_pass *pass, int64_t stream, int64_t number)
 
 /* ---- Slices and slots ---- */
 
-static int64_t first_of(const jem_pass *pass, int64_t slice)
+static int64_t jem__pass_first(const jem_pass *pass, int64_t slice)
 {
     return slice * pass->slice;
 }
-static int64_t count_of(const jem_pass *pass, int64_t slice)
+static int64_t jem__pass_count(const jem_pass *pass, int64_t slice)
 {
     return slice == pass->slices - 1 ? pass->tail : pass->slice;
 }
 
 /* A batch that fits one slice is halved, so that two workers share it. */
-static int64_t slice_size(const jem_pass *pass, int64_t n)
+int64_t jem__pass_slice(const jem_pass *pass, int64_t n)
 {
     int64_t half = (n + 1) / 2, slice = pass->coupled && half < 2 ? 2 : half;
     return slice < pass->model->slice ? slice : pass->model->slice;
@@ -153,13 +135,13 @@ static jem_status room_for_slots(jem_pass *pass, int64_t count)
 }
 
 /* Cuts n images into slices and sees that every slot is there. */
-static jem_status arrange(jem_pass *pass, int64_t n, int32_t keep)
+jem_status jem__pass_arrange(jem_pass *pass, int64_t n, int32_t keep)
 {
     const jem__plan *full = NULL, *tail;
     int64_t workers = jem__pool_threads(pass->model->context->pool);
     pass->version = -1;
     pass->n = n;
-    pass->slice = slice_size(pass, n);
+    pass->slice = jem__pass_slice(pass, n);
     pass->slices = (n + pass->slice - 1) / pass->slice;
     pass->tail = n - (pass->slices - 1) * pass->slice;
     pass->per_slice = keep || pass->coupled;
@@ -172,57 +154,55 @@ static jem_status arrange(jem_pass *pass, int64_t n, int32_t keep)
     return jem__model_refresh(pass->model);
 }
 
-static jem__slot *slot_of(const jem_pass *pass, int64_t slice, int64_t worker)
+jem__slot *jem__pass_slot(const jem_pass *pass, int64_t slice, int64_t worker)
 {
     if (pass->per_slice) return pass->slots[slice];
     int64_t workers = jem__pool_threads(pass->model->context->pool);
     return pass->slots[slice == pass->slices - 1 ? workers : worker];
 }
 
-static void aim(const jem_pass *pass, jem__slot *slot, int64_t slice, const float *x, float *dx)
+void jem__pass_aim(const jem_pass *pass, jem__slot *slot, int64_t slice, const float *x, float *dx)
 {
-    int64_t at = first_of(pass, slice) * pass->image;
+    int64_t at = jem__pass_first(pass, slice) * pass->image;
     slot->x = (float *)x + at; /* only a walk's move writes to it */
     slot->dx = dx ? dx + at : slot->own_dx;
-    slot->n = count_of(pass, slice);
-    slot->first = first_of(pass, slice);
+    slot->n = jem__pass_count(pass, slice);
+    slot->first = jem__pass_first(pass, slice);
     slot->at = 0;
     slot->moves_statistics = pass->mode == JEM_PASS_TRAIN;
     slot->dropout_stream = pass->dropout_stream;
     slot->dropout_number = pass->dropout_number;
 }
 
-/* Where the steps of a phase end: forward; parameter gradients; everything. */
-enum phase { FORWARD, PARAMETERS, WHOLE };
-
-static int32_t end_of(const jem__slot *slot, enum phase phase)
+/* Where the steps of a phase end. */
+int32_t jem__pass_end(const jem__slot *slot, jem__phase phase)
 {
     const jem__plan *plan = slot->plan;
-    return phase == FORWARD      ? plan->forward_count
-           : phase == PARAMETERS ? plan->parameter_count
-                                 : plan->step_count;
+    return phase == JEM__FORWARD      ? plan->forward_count
+           : phase == JEM__PARAMETERS ? plan->parameter_count
+                                      : plan->step_count;
 }
 
 typedef struct phase_run {
     jem_pass *pass;
-    enum phase phase;
+    jem__phase phase;
 } phase_run;
 
 static jem_status phase_task(void *user, int64_t slice, int64_t worker)
 {
     phase_run *run = user;
-    jem__slot *slot = slot_of(run->pass, slice, worker);
-    return jem__slot_run(slot, end_of(slot, run->phase));
+    jem__slot *slot = jem__pass_slot(run->pass, slice, worker);
+    return jem__slot_run(slot, jem__pass_end(slot, run->phase));
 }
 
 /* Runs all slices to the end of a phase, meeting at each coupling step. */
-static jem_status run_phase(jem_pass *pass, enum phase phase)
+jem_status jem__pass_phase(jem_pass *pass, jem__phase phase)
 {
     phase_run run = {pass, phase};
     for (;;) {
         JEM__TRY(jem__pool_run(pass->model->context->pool, pass->slices, phase_task, &run));
         const jem__slot *slot = pass->slots[0];
-        if (slot->at >= end_of(slot, phase)) return JEM_OK;
+        if (slot->at >= jem__pass_end(slot, phase)) return JEM_OK;
         const jem__step *step = &slot->plan->steps[slot->at];
         step->combine(step, pass->slots, pass->slices);
         for (int64_t i = 0; i < pass->slices; i++) pass->slots[i]->at++;
@@ -248,9 +228,9 @@ jem_status jem_pass_forward(jem_pass *pass, const float *x, int64_t n, float *lo
                          "jem_pass_forward: %" PRId64 " images, expected 1..%" PRId64, n,
                          pass->max_batch);
     JEM__TRY(jem__model_check(pass->model, "jem_pass_forward", x, NULL, n));
-    JEM__TRY(arrange(pass, n, 1));
-    for (int64_t i = 0; i < pass->slices; i++) aim(pass, pass->slots[i], i, x, NULL);
-    JEM__TRY(run_phase(pass, FORWARD));
+    JEM__TRY(jem__pass_arrange(pass, n, 1));
+    for (int64_t i = 0; i < pass->slices; i++) jem__pass_aim(pass, pass->slots[i], i, x, NULL);
+    JEM__TRY(jem__pass_phase(pass, JEM__FORWARD));
     for (int64_t i = 0; i < pass->slices; i++) copy_logits(pass, pass->slots[i], logits);
     pass->dropout_number++;
     pass->version = jem__model_version(pass->model);
@@ -269,6 +249,12 @@ static jem_status reduce_task(void *user, int64_t index, int64_t worker)
         jem__kernels_here()->add(p->gradient, part, p->gradient, p->elements);
     }
     return JEM_OK;
+}
+
+jem_status jem__pass_reduce(jem_pass *pass)
+{
+    return jem__pool_run(pass->model->context->pool, pass->slots[0]->plan->gradient_count,
+                         reduce_task, pass);
 }
 
 static jem_status check_backward(const jem_pass *pass, jem_gradient what, const float *dx)
@@ -309,10 +295,9 @@ jem_status jem_pass_backward(jem_pass *pass, const float *dlogits, jem_gradient 
         memcpy(jem__slot_data(slot, slot->plan->dlogits), dlogits + slot->first * pass->classes,
                (size_t)(slot->n * pass->classes) * sizeof *dlogits);
     }
-    JEM__TRY(run_phase(pass, what & JEM_GRADIENT_INPUT ? WHOLE : PARAMETERS));
+    JEM__TRY(jem__pass_phase(pass, what & JEM_GRADIENT_INPUT ? JEM__WHOLE : JEM__PARAMETERS));
     if (!(what & JEM_GRADIENT_PARAMETERS)) return JEM_OK;
-    return jem__pool_run(pass->model->context->pool, pass->slots[0]->plan->gradient_count,
-                         reduce_task, pass);
+    return jem__pass_reduce(pass);
 }
 
 /* ---- Inference ---- */
@@ -327,9 +312,9 @@ typedef struct inference {
 static jem_status infer_task(void *user, int64_t slice, int64_t worker)
 {
     inference *run = user;
-    jem__slot *slot = slot_of(run->pass, slice, worker);
-    aim(run->pass, slot, slice, run->x, NULL);
-    JEM__TRY(jem__slot_run(slot, end_of(slot, FORWARD)));
+    jem__slot *slot = jem__pass_slot(run->pass, slice, worker);
+    jem__pass_aim(run->pass, slot, slice, run->x, NULL);
+    JEM__TRY(jem__slot_run(slot, jem__pass_end(slot, JEM__FORWARD)));
     copy_logits(run->pass, slot, run->logits);
     if (run->features)
         memcpy(run->features + slot->first * run->feature_count,
@@ -344,103 +329,8 @@ jem_status jem__pass_infer(jem_pass *pass, const float *x, int64_t n, float *log
     inference run = {pass, x, logits, features, 0};
     if (n == 0) return JEM_OK;
     JEM__TRY(jem_model_info(pass->model, NULL, NULL, NULL, NULL, &run.feature_count));
-    JEM__TRY(arrange(pass, n, 0));
+    JEM__TRY(jem__pass_arrange(pass, n, 0));
     return jem__pool_run(pass->model->context->pool, pass->slices, infer_task, &run);
-}
-
-/* ---- Walks ---- */
-
-typedef struct walking {
-    jem_pass *pass;
-    const jem__walk *walk;
-    float *x;
-    int64_t step; /* of a coupled walk */
-    _Atomic int32_t cancelled;
-} walking;
-
-static int32_t cancelled(walking *w)
-{
-    if (w->walk->cancel && *w->walk->cancel) w->cancelled = 1;
-    return w->cancelled;
-}
-
-/* Between forward and backward of a slice. */
-static void derive(walking *w, jem__slot *slot)
-{
-    const float *logits = jem__slot_data(slot, slot->plan->logits);
-    const int32_t *y = w->walk->y ? w->walk->y + slot->first : NULL;
-    jem__energy_derivative(logits, y, slot->n, w->pass->classes,
-                           jem__slot_data(slot, slot->plan->dlogits));
-}
-
-static jem_status move(walking *w, jem__slot *slot, int64_t step)
-{
-    enum { BATCH = 64 };
-    const float *logits = jem__slot_data(slot, slot->plan->logits);
-    float energy[BATCH];
-    for (int64_t i = 0; i < slot->n; i += BATCH) {
-        int64_t n = slot->n - i < BATCH ? slot->n - i : BATCH, at = slot->first + i;
-        jem__energy(logits + i * w->pass->classes, w->walk->y ? w->walk->y + at : NULL, n,
-                    w->pass->classes, energy);
-        JEM__TRY(w->walk->move(w->walk->user, step, at, n, slot->x + i * w->pass->image,
-                               slot->dx + i * w->pass->image, energy));
-    }
-    return JEM_OK;
-}
-
-static jem_status walk_task(void *user, int64_t slice, int64_t worker)
-{
-    walking *w = user;
-    jem__slot *slot = slot_of(w->pass, slice, worker);
-    for (int64_t step = 0; step < w->walk->steps; step++) {
-        if (cancelled(w)) return JEM_OK;
-        aim(w->pass, slot, slice, w->x, NULL);
-        JEM__TRY(jem__slot_run(slot, end_of(slot, FORWARD)));
-        derive(w, slot);
-        JEM__TRY(jem__slot_run(slot, end_of(slot, WHOLE)));
-        JEM__TRY(move(w, slot, step));
-    }
-    return JEM_OK;
-}
-
-static jem_status derive_task(void *user, int64_t slice, int64_t worker)
-{
-    walking *w = user;
-    derive(w, slot_of(w->pass, slice, worker));
-    return JEM_OK;
-}
-
-static jem_status move_task(void *user, int64_t slice, int64_t worker)
-{
-    walking *w = user;
-    return move(w, slot_of(w->pass, slice, worker), w->step);
-}
-
-static jem_status coupled_walk(walking *w)
-{
-    jem_pass *pass = w->pass;
-    jem__pool *pool = pass->model->context->pool;
-    for (w->step = 0; w->step < w->walk->steps && !cancelled(w); w->step++) {
-        for (int64_t i = 0; i < pass->slices; i++) aim(pass, pass->slots[i], i, w->x, NULL);
-        JEM__TRY(run_phase(pass, FORWARD));
-        JEM__TRY(jem__pool_run(pool, pass->slices, derive_task, w));
-        JEM__TRY(run_phase(pass, WHOLE));
-        JEM__TRY(jem__pool_run(pool, pass->slices, move_task, w));
-    }
-    return JEM_OK;
-}
-
-jem_status jem__pass_walk(jem_pass *pass, float *x, int64_t n, const jem__walk *walk)
-{
-    walking w = {.pass = pass, .walk = walk, .x = x};
-    if (!(pass->wants & JEM__WANT_INPUT))
-        return jem__fail(JEM_ERROR_STATE, "a pass of mode %d has no input gradient", pass->mode);
-    if (n == 0) return JEM_OK;
-    JEM__TRY(arrange(pass, n, 0));
-    JEM__TRY(pass->coupled
-                 ? coupled_walk(&w)
-                 : jem__pool_run(pass->model->context->pool, pass->slices, walk_task, &w));
-    return w.cancelled ? JEM_CANCELLED : JEM_OK;
 }
 
 /* ---- Borrowing ---- */

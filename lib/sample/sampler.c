@@ -120,6 +120,11 @@ int32_t jem__sampler_cancelled(const jem_sampler *s)
     return s->cancel;
 }
 
+const volatile int32_t *jem__sampler_cancel_flag(const jem_sampler *s)
+{
+    return &s->cancel;
+}
+
 void jem__sampler_cancel_taken(jem_sampler *s)
 {
     s->cancel = 0;

@@ -24,6 +24,7 @@ void jem__sampler_commit(jem_sampler *sampler, const float *x);
 
 /* A cancel that no call has taken up yet; taking it up clears it. */
 int32_t jem__sampler_cancelled(const jem_sampler *sampler);
+const volatile int32_t *jem__sampler_cancel_flag(const jem_sampler *sampler);
 void jem__sampler_cancel_taken(jem_sampler *sampler);
 
 int32_t jem__sampler_conditional(const jem_sampler *sampler);

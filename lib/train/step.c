@@ -83,51 +83,72 @@ static jem_status sample(jem_trainer *t)
     return status;
 }
 
-static jem_status forward(jem_trainer *t, int64_t kind, const float *x, int64_t n)
-{
-    if (jem__sampler_cancelled(t->sampler)) return JEM_CANCELLED;
-    JEM__TRY(jem_pass_set_stream(t->pass, kind, t->step));
-    memset(t->dlogits, 0, (size_t)(n * t->classes) * sizeof *t->dlogits);
-    return jem_pass_forward(t->pass, x, n, t->logits);
-}
-
 static jem_status check_finite(const jem_trainer *t, const char *what, double value)
 {
     if (isfinite(value)) return JEM_OK;
     return jem__fail(JEM_ERROR_DIVERGED, "step %" PRId64 ": %s is %g", t->step, what, value);
 }
 
-/* px (sign mean E + penalty mean E^2) of one batch; its mean energy. */
-static jem_status energy_pass(jem_trainer *t, int64_t kind, double sign, const float *x,
-                              double *energy, double *squares)
+/* ---- Losses of a slice: the mean over its batch, of all of whose images it has n ---- */
+
+static jem_status derive_energy(const jem_trainer *t, double sign, int64_t n, const float *logits,
+                                float *dlogits)
 {
-    int64_t n = t->px_batch, k = t->classes;
-    jem_status status = forward(t, kind, x, n);
-    if (status) return status;
-    JEM__TRY(jem_loss_energy(t->logits, NULL, n, k, 1, energy, NULL));
-    JEM__TRY(jem_loss_energy_penalty(t->logits, NULL, n, k, 1, squares, NULL));
-    JEM__TRY(check_finite(
-        t, kind == PASS_DATA ? "the mean energy of the data" : "the mean energy of the samples",
-        *energy));
-    JEM__TRY(jem_loss_energy(t->logits, NULL, n, k, sign * t->px, NULL, t->dlogits));
+    double share = t->px * (double)n / (double)t->px_batch;
+    memset(dlogits, 0, (size_t)(n * t->classes) * sizeof *dlogits);
+    JEM__TRY(jem_loss_energy(logits, NULL, n, t->classes, sign * share, NULL, dlogits));
     if (t->penalty > 0)
-        JEM__TRY(
-            jem_loss_energy_penalty(t->logits, NULL, n, k, t->px * t->penalty, NULL, t->dlogits));
-    return jem_pass_backward(t->pass, t->dlogits, JEM_GRADIENT_PARAMETERS, NULL);
+        JEM__TRY(jem_loss_energy_penalty(logits, NULL, n, t->classes, share * t->penalty, NULL,
+                                         dlogits));
+    return JEM_OK;
 }
 
-static jem_status px_passes(jem_trainer *t, double *m)
+static jem_status derive_data(void *user, int64_t first, int64_t n, const float *logits,
+                              float *dlogits)
+{
+    (void)first;
+    return derive_energy(user, 1, n, logits, dlogits);
+}
+
+static jem_status derive_samples(void *user, int64_t first, int64_t n, const float *logits,
+                                 float *dlogits)
+{
+    (void)first;
+    return derive_energy(user, -1, n, logits, dlogits);
+}
+
+static jem_status derive_labelled(void *user, int64_t first, int64_t n, const float *logits,
+                                  float *dlogits)
+{
+    const jem_trainer *t = user;
+    double share = t->pyx * (double)n / (double)t->batch;
+    memset(dlogits, 0, (size_t)(n * t->classes) * sizeof *dlogits);
+    return jem_loss_cross_entropy(logits, t->y + first, n, t->classes, share, NULL, dlogits);
+}
+
+/* ---- Metrics from a batch's logits ---- */
+
+/* Mean energy, and mean squared energy, of a batch for p(x). */
+static jem_status energies(const jem_trainer *t, const float *logits, const char *what,
+                           double *energy, double *squares)
+{
+    JEM__TRY(jem_loss_energy(logits, NULL, t->px_batch, t->classes, 1, energy, NULL));
+    JEM__TRY(jem_loss_energy_penalty(logits, NULL, t->px_batch, t->classes, 1, squares, NULL));
+    return check_finite(t, what, *energy);
+}
+
+static jem_status measure_px(const jem_trainer *t, const float *data, const float *samples,
+                             double *m)
 {
     double squares[2];
-    jem_status status = energy_pass(t, PASS_DATA, 1, t->x_p, &m[JEM__METRIC_ENERGY_DATA], squares);
-    if (status) return status;
-    status = energy_pass(t, PASS_SAMPLE, -1, t->x_q, &m[JEM__METRIC_ENERGY_SAMPLE], squares + 1);
-    if (status == JEM_ERROR_ARGUMENT) /* chains far outside the range of images */
-        return jem__fail_in(JEM_ERROR_DIVERGED, "step %" PRId64 ": the samples", t->step);
-    if (status) return status;
+    JEM__TRY(
+        energies(t, data, "the mean energy of the data", &m[JEM__METRIC_ENERGY_DATA], squares));
+    JEM__TRY(energies(t, samples, "the mean energy of the samples", &m[JEM__METRIC_ENERGY_SAMPLE],
+                      squares + 1));
     double gap = m[JEM__METRIC_ENERGY_DATA] - m[JEM__METRIC_ENERGY_SAMPLE];
     m[JEM__METRIC_GAP] = gap;
     m[JEM__METRIC_LOSS_PX] = gap + t->penalty * (squares[0] + squares[1]);
+    m[JEM__METRIC_LOSS] += t->px * m[JEM__METRIC_LOSS_PX];
     if (!(fabs(gap) <= t->gap_limit))
         return jem__fail(JEM_ERROR_DIVERGED,
                          "step %" PRId64
@@ -136,11 +157,11 @@ static jem_status px_passes(jem_trainer *t, double *m)
     return check_finite(t, "the loss of p(x)", m[JEM__METRIC_LOSS_PX]);
 }
 
-static double accuracy(const jem_trainer *t)
+static double accuracy(const jem_trainer *t, const float *logits)
 {
     int64_t right = 0;
     for (int64_t i = 0; i < t->batch; i++) {
-        const float *row = t->logits + i * t->classes;
+        const float *row = logits + i * t->classes;
         int64_t best = 0;
         for (int64_t j = 1; j < t->classes; j++)
             if (row[j] > row[best]) best = j;
@@ -149,32 +170,54 @@ static double accuracy(const jem_trainer *t)
     return (double)right / (double)t->batch;
 }
 
-static jem_status labelled_pass(jem_trainer *t, double *m)
+static jem_status measure_labelled(const jem_trainer *t, const float *logits, double *m)
 {
     double *loss = &m[JEM__METRIC_LOSS_PYX];
-    jem_status status = forward(t, PASS_LABELLED, t->x_l, t->batch);
-    if (status) return status;
-    JEM__TRY(jem_loss_cross_entropy(t->logits, t->y, t->batch, t->classes, 1, loss, NULL));
-    JEM__TRY(check_finite(t, "the cross-entropy", *loss));
-    JEM__TRY(
-        jem_loss_cross_entropy(t->logits, t->y, t->batch, t->classes, t->pyx, NULL, t->dlogits));
-    m[JEM__METRIC_ACCURACY] = accuracy(t);
-    return jem_pass_backward(t->pass, t->dlogits, JEM_GRADIENT_PARAMETERS, NULL);
+    JEM__TRY(jem_loss_cross_entropy(logits, t->y, t->batch, t->classes, 1, loss, NULL));
+    m[JEM__METRIC_LOSS] += t->pyx * *loss;
+    m[JEM__METRIC_ACCURACY] = accuracy(t, logits);
+    return check_finite(t, "the cross-entropy", *loss);
+}
+
+/* ---- The passes ---- */
+
+/* Chains may have left the range of images; loaders' images are what they are. */
+static jem_status check_images(const jem_trainer *t)
+{
+    jem_status status = JEM_OK;
+    if (t->px > 0) {
+        status = jem__model_check(t->model, "jem_trainer_step", t->x_q, NULL, t->px_batch);
+        if (status == JEM_ERROR_ARGUMENT)
+            return jem__fail_in(JEM_ERROR_DIVERGED, "step %" PRId64 ": the samples", t->step);
+        if (!status)
+            status = jem__model_check(t->model, "jem_trainer_step", t->x_p, NULL, t->px_batch);
+    }
+    if (!status && t->pyx > 0)
+        status = jem__model_check(t->model, "jem_trainer_step", t->x_l, t->y, t->batch);
+    return status;
 }
 
 static jem_status passes(jem_trainer *t, double *m)
 {
-    jem_status status = jem_model_gradient_zero(t->model);
+    jem__batch batches[3];
+    int64_t count = 0, n = t->px_batch, px_logits = n * t->classes;
+    float *labelled = t->logits + (t->px > 0 ? 2 * px_logits : 0);
+    JEM__TRY(check_images(t));
+    if (t->px > 0) {
+        batches[count++] = (jem__batch){t->x_p, n, PASS_DATA, t->step, t->logits, t, derive_data};
+        batches[count++] =
+            (jem__batch){t->x_q, n, PASS_SAMPLE, t->step, t->logits + px_logits, t, derive_samples};
+    }
+    if (t->pyx > 0)
+        batches[count++] =
+            (jem__batch){t->x_l, t->batch, PASS_LABELLED, t->step, labelled, t, derive_labelled};
+    JEM__TRY(jem_model_gradient_zero(t->model));
+    jem_status status =
+        jem__pass_learn(t->pass, batches, count, jem__sampler_cancel_flag(t->sampler));
+    if (status) return status;
     m[JEM__METRIC_LOSS] = 0;
-    if (!status && t->px > 0) {
-        status = px_passes(t, m);
-        m[JEM__METRIC_LOSS] += t->px * m[JEM__METRIC_LOSS_PX];
-    }
-    if (!status && t->pyx > 0) {
-        status = labelled_pass(t, m);
-        m[JEM__METRIC_LOSS] += t->pyx * m[JEM__METRIC_LOSS_PYX];
-    }
-    return status;
+    if (t->px > 0) JEM__TRY(measure_px(t, t->logits, t->logits + px_logits, m));
+    return t->pyx > 0 ? measure_labelled(t, labelled, m) : JEM_OK;
 }
 
 /* The last thing that can fail; it changes nothing when it does. */

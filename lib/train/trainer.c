@@ -68,7 +68,6 @@ static int64_t statistics_size(jem_model *model)
 
 static jem_status make_room(jem_trainer *t)
 {
-    int64_t most = t->batch > t->px_batch ? t->batch : t->px_batch;
     int64_t bytes = t->image * (int64_t)sizeof(float);
     int64_t row = t->classes * (int64_t)sizeof(float);
     JEM__TRY(jem__alloc(&t->x_p, t->px > 0 ? t->px_batch : 0, bytes));
@@ -76,11 +75,10 @@ static jem_status make_room(jem_trainer *t)
     JEM__TRY(jem__alloc(&t->x_l, t->pyx > 0 ? t->batch : 0, bytes));
     JEM__TRY(jem__alloc(&t->y, t->batch, sizeof *t->y));
     JEM__TRY(jem__alloc(&t->chain_y, t->px_batch, sizeof *t->chain_y));
-    JEM__TRY(jem__alloc(&t->logits, most, row));
-    JEM__TRY(jem__alloc(&t->dlogits, most, row));
+    JEM__TRY(jem__alloc(&t->logits, 2 * t->px_batch + t->batch, row));
     JEM__TRY(jem__alloc(&t->statistics, statistics_size(t->model), sizeof *t->statistics));
-    most = t->px <= 0 ? t->batch : t->pyx <= 0 ? t->px_batch : most;
-    return jem_pass_create(&t->pass, t->model, JEM_PASS_TRAIN, most);
+    /* The pass of one image: learning cuts its own slices. */
+    return jem_pass_create(&t->pass, t->model, JEM_PASS_TRAIN, 1);
 }
 
 static void read_settings(jem_trainer *t, const jem_config *config)
@@ -154,8 +152,8 @@ void jem_trainer_destroy(jem_trainer *t)
     jem_optimizer_destroy(t->optimizer);
     jem__schedule_clear(&t->schedule);
     jem_config_destroy(t->config);
-    float *floats[] = {t->x_p, t->x_q, t->x_l, t->logits, t->dlogits, t->statistics};
-    for (int i = 0; i < 6; i++) jem__free(floats[i]);
+    float *floats[] = {t->x_p, t->x_q, t->x_l, t->logits, t->statistics};
+    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++) jem__free(floats[i]);
     jem__free(t->y);
     jem__free(t->chain_y);
     jem_model_destroy(t->model);

@@ -51,8 +51,8 @@ struct jem_trainer {
     /* Work space of a step. */
     float *x_p, *x_q, *x_l; /* the batches */
     int32_t *y, *chain_y;   /* labels: of the labelled batch; of conditional chains */
-    float *logits, *dlogits;
-    float *statistics; /* those before the step */
+    float *logits;          /* of all batches */
+    float *statistics;      /* those before the step */
 };
 
 /* One step, or nothing at all: see jem_trainer_step. */
