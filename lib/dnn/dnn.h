@@ -58,6 +58,9 @@ int32_t jem__dnn_fast(int32_t type);
 /* Convolutions choose every layout themselves: ask _layout and bring the data. */
 jem_status jem__primitive_forward(jem__primitive **p, jem__engine *e, const jem__convolution *c);
 jem_status jem__primitive_data(jem__primitive **p, jem__engine *e, const jem__convolution *c);
+/* The same arguments and result as _data, for stride 1, from weights with channels
+   exchanged and kernels turned by half a circle. */
+jem_status jem__primitive_turned(jem__primitive **p, jem__engine *e, const jem__convolution *c);
 jem_status jem__primitive_weights(jem__primitive **p, jem__engine *e, const jem__convolution *c);
 jem_status jem__primitive_reorder(jem__primitive **p, jem__engine *e, const jem__layout *from,
                                   const jem__layout *to);

@@ -23,22 +23,38 @@ struct jem__call {
     dnnl_exec_arg_t memory[MAX_ARGUMENTS + 1];
 };
 
-static const struct role {
-    int name;
-    dnnl_query_t query;
-} forward_roles[] = {{DNNL_ARG_SRC, dnnl_query_src_md},
-                     {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
-                     {DNNL_ARG_BIAS, dnnl_query_weights_md},
-                     {DNNL_ARG_DST, dnnl_query_dst_md}},
-  data_roles[] = {{DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md},
-                  {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
-                  {DNNL_ARG_DIFF_SRC, dnnl_query_diff_src_md}},
-  weights_roles[] = {{DNNL_ARG_SRC, dnnl_query_src_md},
-                     {DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md},
-                     {DNNL_ARG_DIFF_WEIGHTS, dnnl_query_diff_weights_md},
-                     {DNNL_ARG_DIFF_BIAS, dnnl_query_diff_weights_md}};
+/* The four uses of a convolution: what they are called, and their arguments. */
+enum kind { FORWARD, DATA, WEIGHTS, TURNED };
 
-enum kind { FORWARD, DATA, WEIGHTS };
+static const struct use {
+    const char *name;
+    int32_t arguments;
+    struct role {
+        int name;
+        dnnl_query_t query;
+    } roles[4];
+} uses[] = {{"forward",
+             4,
+             {{DNNL_ARG_SRC, dnnl_query_src_md},
+              {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
+              {DNNL_ARG_BIAS, dnnl_query_weights_md},
+              {DNNL_ARG_DST, dnnl_query_dst_md}}},
+            {"backward data",
+             3,
+             {{DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md},
+              {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
+              {DNNL_ARG_DIFF_SRC, dnnl_query_diff_src_md}}},
+            {"backward weights",
+             4,
+             {{DNNL_ARG_SRC, dnnl_query_src_md},
+              {DNNL_ARG_DIFF_DST, dnnl_query_diff_dst_md},
+              {DNNL_ARG_DIFF_WEIGHTS, dnnl_query_diff_weights_md},
+              {DNNL_ARG_DIFF_BIAS, dnnl_query_diff_weights_md}}},
+            {"forward on turned weights",
+             3,
+             {{DNNL_ARG_SRC, dnnl_query_src_md},
+              {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
+              {DNNL_ARG_DST, dnnl_query_dst_md}}}};
 
 /* Every descriptor that the three convolution primitives are made from. */
 struct parts {
@@ -85,7 +101,9 @@ static dnnl_status_t parts_create(struct parts *p, const jem__convolution *c, en
         status = jem__md_create(&p->weights, 4, weights, kind == WEIGHTS ? dnnl_f32 : type,
                                 dnnl_format_tag_any);
     if (!status) status = jem__md_create(&p->bias, 1, weights, dnnl_f32, dnnl_a);
-    if (!status) status = jem__md_create(&p->dst, 4, dst, type, dnnl_format_tag_any);
+    if (!status)
+        status = jem__md_create(&p->dst, 4, dst, kind == TURNED && c->wide ? dnnl_f32 : type,
+                                dnnl_format_tag_any);
     if (!status) status = attr_create(&p->attr);
     return status;
 }
@@ -145,25 +163,24 @@ static jem_status create(jem__primitive **out, jem__engine *engine, const jem__c
     if (!status && kind == FORWARD)
         status = jem__pd_forward(&p->pd, e, parts.src, parts.weights, parts.bias, parts.dst, g,
                                  parts.attr);
-    if (!status && kind != FORWARD) status = hint_create(&parts, e, c);
+    if (!status && kind == TURNED)
+        status =
+            jem__pd_forward(&p->pd, e, parts.src, parts.weights, NULL, parts.dst, g, parts.attr);
+    if (!status && (kind == DATA || kind == WEIGHTS)) status = hint_create(&parts, e, c);
     if (!status && kind == DATA)
         status =
             jem__pd_data(&p->pd, e, parts.src, parts.weights, parts.dst, g, parts.hint, parts.attr);
     if (!status && kind == WEIGHTS)
         status = jem__pd_weights(&p->pd, e, parts.src, parts.weights, parts.bias, parts.dst, g,
                                  parts.hint, parts.attr);
-    if (!status)
-        status = kind == FORWARD ? finish(p, forward_roles, 4)
-                 : kind == DATA  ? finish(p, data_roles, 3)
-                                 : finish(p, weights_roles, 4);
+    if (!status) status = finish(p, uses[kind].roles, uses[kind].arguments);
     parts_clear(&parts);
     if (status) {
-        static const char *const names[] = {"forward", "backward data", "backward weights"};
         char what[256];
         snprintf(what, sizeof what,
                  "convolution %s %s %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 " -> %" PRId64
                  " channels, kernel %" PRId64 ", stride %" PRId64,
-                 names[kind], c->type == JEM__BF16 ? "bf16" : "f32", c->n, c->ic, c->ih, c->iw,
+                 uses[kind].name, c->type == JEM__BF16 ? "bf16" : "f32", c->n, c->ic, c->ih, c->iw,
                  c->oc, c->kernel, c->stride);
         jem__primitive_destroy(p);
         return jem__dnn_fail(status, what);
@@ -200,6 +217,19 @@ jem_status jem__primitive_forward(jem__primitive **p, jem__engine *e, const jem_
 jem_status jem__primitive_data(jem__primitive **p, jem__engine *e, const jem__convolution *c)
 {
     return create(p, e, c, DATA);
+}
+
+jem_status jem__primitive_turned(jem__primitive **p, jem__engine *e, const jem__convolution *c)
+{
+    jem__convolution turned = *c;
+    turned.ic = c->oc;
+    turned.ih = c->oh;
+    turned.iw = c->ow;
+    turned.oc = c->ic;
+    turned.oh = c->ih;
+    turned.ow = c->iw;
+    turned.pad = c->kernel - 1 - c->pad;
+    return create(p, e, &turned, TURNED);
 }
 
 jem_status jem__primitive_weights(jem__primitive **p, jem__engine *e, const jem__convolution *c)

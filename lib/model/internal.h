@@ -7,14 +7,8 @@
 #include "model/plan.h"
 #include <pthread.h>
 
-/* A packed copy of a parameter. */
-typedef struct jem__pack {
-    int32_t parameter;
-    int64_t version; /* of the weights it was made from; -1: not yet */
-    jem__layout *layout, *plain;
-    jem__primitive *reorder;
-    float *data;
-} jem__pack;
+typedef struct jem__pack jem__pack; /* a packed copy of a parameter */
+void jem__pack_destroy(jem__pack *pack);
 
 typedef struct jem__entry {
     char *key, *value;

@@ -36,7 +36,7 @@ static jem_status forward(jem__plan *plan, int32_t index)
     JEM__TRY(jem__plan_keep(plan, p));
     JEM__TRY(jem__plan_as(plan, in->buffer, in->layout, jem__primitive_layout(p, JEM__FORWARD_SRC),
                           &b[JEM__FORWARD_SRC]));
-    JEM__TRY(jem__plan_packed(plan, node->parameter[0],
+    JEM__TRY(jem__plan_packed(plan, node->parameter[0], 0,
                               jem__primitive_layout(p, JEM__FORWARD_WEIGHTS),
                               &b[JEM__FORWARD_WEIGHTS]));
     JEM__TRY(jem__plan_parameter(plan, node->parameter[1], &b[JEM__FORWARD_BIAS]));
@@ -73,20 +73,24 @@ static jem_status weights(jem__plan *plan, const jem__node *node, const struct j
     return jem__plan_gradient_out(plan, node->parameter[1], b[JEM__WEIGHTS_DIFF_BIAS]);
 }
 
+/* The input gradient of stride 1 is itself a convolution, with turned weights:
+   oneDNN's forward kernels are the faster ones, and weights are frozen along a
+   trajectory, so that turning them costs next to nothing. */
 static jem_status data(jem__plan *plan, const jem__node *node, const struct jem__value *in,
                        const struct jem__value *out)
 {
     jem__convolution c = geometry(plan, node);
+    jem__engine *engine = jem__model_engine(plan->model);
     jem__primitive *p = NULL;
-    int32_t b[3], dx;
+    int32_t b[3], dx, turned = c.stride == 1 && c.pad < c.kernel;
     c.wide = jem__layout_type(in->layout) == JEM__F32;
-    JEM__TRY(jem__primitive_data(&p, jem__model_engine(plan->model), &c));
+    JEM__TRY(turned ? jem__primitive_turned(&p, engine, &c) : jem__primitive_data(&p, engine, &c));
     JEM__TRY(jem__plan_keep(plan, p));
     const jem__layout *layout = jem__primitive_layout(p, JEM__DATA_DIFF_SRC);
     JEM__TRY(jem__plan_as(plan, out->gradient, out->layout,
                           jem__primitive_layout(p, JEM__DATA_DIFF_DST), &b[JEM__DATA_DIFF_DST]));
-    JEM__TRY(jem__plan_packed(plan, node->parameter[0], jem__primitive_layout(p, JEM__DATA_WEIGHTS),
-                              &b[JEM__DATA_WEIGHTS]));
+    JEM__TRY(jem__plan_packed(plan, node->parameter[0], turned,
+                              jem__primitive_layout(p, JEM__DATA_WEIGHTS), &b[JEM__DATA_WEIGHTS]));
     JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(layout), &b[JEM__DATA_DIFF_SRC]));
     JEM__TRY(jem__plan_call(plan, node, p, b));
     JEM__TRY(jem__plan_as(plan, b[JEM__DATA_DIFF_SRC], layout, in->layout, &dx));

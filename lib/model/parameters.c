@@ -1,4 +1,4 @@
-/* Parameters: storage, initial values, packed copies, access by index. */
+/* Parameters: storage, initial values, access by index. */
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/status.h"
@@ -56,19 +56,9 @@ void jem__model_initialise(jem_model *model)
     jem__model_touch(model);
 }
 
-static void pack_destroy(jem__pack *pack)
-{
-    if (!pack) return;
-    jem__primitive_destroy(pack->reorder);
-    jem__layout_destroy(pack->layout);
-    jem__layout_destroy(pack->plain);
-    jem__free(pack->data);
-    jem__free(pack);
-}
-
 void jem__model_drop_parameters(jem_model *model)
 {
-    for (int64_t i = 0; i < model->pack_count; i++) pack_destroy(model->packs[i]);
+    for (int64_t i = 0; i < model->pack_count; i++) jem__pack_destroy(model->packs[i]);
     jem__free(model->packs);
     jem__free(model->parameters);
     jem__free(model->values);
@@ -101,78 +91,6 @@ void jem__model_touch(jem_model *model)
 float *jem__model_master(const jem_model *model, int32_t parameter)
 {
     return model->parameters[parameter].value;
-}
-
-jem_status jem__model_pack(jem_model *model, int32_t parameter, const jem__layout *layout,
-                           float **packed)
-{
-    for (int64_t i = 0; i < model->pack_count; i++)
-        if (model->packs[i]->parameter == parameter &&
-            jem__layout_equal(model->packs[i]->layout, layout)) {
-            *packed = model->packs[i]->data;
-            return JEM_OK;
-        }
-    if (model->pack_count == model->pack_room) {
-        jem__pack **fresh;
-        int64_t room = model->pack_room ? 2 * model->pack_room : 64;
-        JEM__TRY(jem__calloc(&fresh, room, sizeof *fresh));
-        if (model->packs) memcpy(fresh, model->packs, (size_t)model->pack_count * sizeof *fresh);
-        jem__free(model->packs);
-        model->packs = fresh;
-        model->pack_room = room;
-    }
-    const jem__parameter *p = &model->parameters[parameter];
-    jem__pack *pack;
-    JEM__TRY(jem__calloc(&pack, 1, sizeof *pack));
-    pack->parameter = parameter;
-    pack->version = -1;
-    jem_status status = jem__layout_clone(&pack->layout, layout);
-    if (!status)
-        status = jem__layout_create(&pack->plain, JEM__F32, (int32_t)p->dimensions, p->shape);
-    if (!status)
-        status = jem__primitive_reorder(&pack->reorder, model->engine, pack->plain, pack->layout);
-    if (!status) status = jem__alloc(&pack->data, jem__layout_bytes(layout), 1);
-    if (status) {
-        pack_destroy(pack);
-        return status;
-    }
-    model->packs[model->pack_count++] = pack;
-    model->packed_version = -1;
-    *packed = pack->data;
-    return JEM_OK;
-}
-
-static jem_status refresh_task(void *user, int64_t index, int64_t worker)
-{
-    jem_model *model = user;
-    jem__pack *pack = model->packs[index];
-    jem__stream *stream = NULL;
-    jem__call *call = NULL;
-    void *scratch = NULL;
-    (void)worker;
-    if (pack->version == model->version) return JEM_OK;
-    jem_status status = JEM_OK;
-    if (jem__primitive_scratch(pack->reorder) > 0)
-        status = jem__alloc(&scratch, jem__primitive_scratch(pack->reorder), 1);
-    void *memory[] = {model->parameters[pack->parameter].value, pack->data, scratch};
-    if (!status) status = jem__stream_create(&stream, model->engine);
-    if (!status) status = jem__call_create(&call, pack->reorder, model->engine, memory);
-    if (!status) status = jem__call_run(call, stream);
-    if (!status) pack->version = model->version;
-    jem__call_destroy(call);
-    jem__stream_destroy(stream);
-    jem__free(scratch);
-    return status;
-}
-
-jem_status jem__model_refresh(jem_model *model)
-{
-    if (model->packed_version == model->version) return JEM_OK;
-    pthread_mutex_lock(&model->lock);
-    jem_status status = jem__pool_run(model->context->pool, model->pack_count, refresh_task, model);
-    if (!status) model->packed_version = model->version;
-    pthread_mutex_unlock(&model->lock);
-    return status;
 }
 
 /* ---- For the rest of the library ---- */

@@ -37,7 +37,7 @@ static jem_status push(void *items, int32_t *count, int32_t *room, int64_t size,
 
 /* ---- Buffers ---- */
 
-static jem_status add_buffer(jem__plan *plan, int64_t bytes, int where, float *memory,
+static jem_status add_buffer(jem__plan *plan, int64_t bytes, int where, void *memory,
                              int32_t *buffer)
 {
     jem__buffer *b;
@@ -127,11 +127,11 @@ jem_status jem__plan_parameter(jem__plan *plan, int32_t parameter, int32_t *buff
     return add_buffer(plan, 0, JEM__IN_MEMORY, master, buffer);
 }
 
-jem_status jem__plan_packed(jem__plan *plan, int32_t parameter, const jem__layout *layout,
-                            int32_t *buffer)
+jem_status jem__plan_packed(jem__plan *plan, int32_t parameter, int32_t turned,
+                            const jem__layout *layout, int32_t *buffer)
 {
-    float *packed;
-    JEM__TRY(jem__model_pack(plan->model, parameter, layout, &packed));
+    void *packed;
+    JEM__TRY(jem__model_pack(plan->model, parameter, turned, layout, &packed));
     return add_buffer(plan, 0, JEM__IN_MEMORY, packed, buffer);
 }
 

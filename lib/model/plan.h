@@ -44,7 +44,7 @@ typedef struct jem__buffer {
     enum { JEM__IN_ARENA, JEM__IN_X, JEM__IN_DX, JEM__IN_MEMORY } where;
     int64_t bytes, offset;
     int32_t first, last; /* steps that touch it */
-    float *memory;       /* of parameters and packed weights */
+    void *memory;        /* of parameters and packed weights */
     int32_t shared;      /* a gradient that several values have */
 } jem__buffer;
 
@@ -122,8 +122,8 @@ jem_status jem__plan_typed(jem__plan *plan, int32_t value);
 jem_status jem__plan_blocked(jem__plan *plan, int32_t value, int64_t *block);
 /* The master of a parameter of node, or its packed copy in a layout. */
 jem_status jem__plan_parameter(jem__plan *plan, int32_t parameter, int32_t *buffer);
-jem_status jem__plan_packed(jem__plan *plan, int32_t parameter, const jem__layout *layout,
-                            int32_t *buffer);
+jem_status jem__plan_packed(jem__plan *plan, int32_t parameter, int32_t turned,
+                            const jem__layout *layout, int32_t *buffer);
 /* Takes ownership of primitive, also on failure; then it can be called. */
 jem_status jem__plan_keep(jem__plan *plan, jem__primitive *primitive);
 jem_status jem__plan_call(jem__plan *plan, const jem__node *node, const jem__primitive *primitive,

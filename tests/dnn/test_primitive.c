@@ -1,4 +1,4 @@
-/* Convolutions and reorders through lib/dnn against loops in double. */
+/* Convolutions and reorders, in float32 and bf16, through lib/dnn against loops in double. */
 #include "base/isa.h"
 #include "base/memory.h"
 #include "dnn/dnn.h"
@@ -101,8 +101,10 @@ static void near(const char *what, const jem__convolution *c, const float *got, 
     double top = 0;
     for (int64_t i = 0; i < count; i++) top = fmax(top, fabs(want[i]));
     ck_assert(top > 0);
+    /* Sources have eight bits in bf16, and sums may cancel. */
+    double allowed = c->type == JEM__BF16 ? 1e-2 * (1 + top) : 1e-5 * top;
     for (int64_t i = 0; i < count; i++)
-        ck_assert_msg(fabs((double)got[i] - want[i]) <= 1e-5 * top,
+        ck_assert_msg(fabs((double)got[i] - want[i]) <= allowed,
                       "%s[%d] of %dx%dx%d -> %d, kernel %d, stride %d: got %g, expected %g", what,
                       (int)i, (int)c->ic, (int)c->ih, (int)c->iw, (int)c->oc, (int)c->kernel,
                       (int)c->stride, (double)got[i], want[i]);
@@ -113,6 +115,47 @@ static jem__layout *layout_of(int32_t dimensions, int64_t a, int64_t b, int64_t 
     jem__layout *layout;
     OK(jem__layout_create(&layout, JEM__F32, dimensions, (int64_t[]){a, b, c, d}));
     return layout;
+}
+
+/* What the input gradient by a forward primitive wants: [i][o], kernels turned. */
+static void turn(const jem__convolution *c, const float *from, float *to)
+{
+    int64_t area = c->kernel * c->kernel;
+    for (int64_t o = 0; o < c->oc; o++)
+        for (int64_t i = 0; i < c->ic; i++)
+            for (int64_t a = 0; a < area; a++)
+                to[(i * c->oc + o) * area + area - 1 - a] = from[(o * c->ic + i) * area + a];
+}
+
+static void check_turned(const jem__convolution *c, const jem__layout *ls, const jem__layout *ld,
+                         int64_t s)
+{
+    static float turned[LIMIT];
+    jem__primitive *p;
+    jem__layout *lt = layout_of(4, c->ic, c->oc, c->kernel, c->kernel);
+    turn(c, weight, turned);
+    OK(jem__primitive_turned(&p, engine, c));
+    run(p, 2, (const jem__layout *[]){ld, lt, ls}, (float *[]){ddst, turned, dsrc});
+    jem__primitive_destroy(p);
+    jem__layout_destroy(lt);
+    near("diff_src by turned weights", c, dsrc, want_dsrc, s);
+}
+
+/* LeakyReLU and SiLU of the result, in the same primitive. */
+static void check_activations(jem__convolution c, const jem__layout *const *plain, int64_t d)
+{
+    static double want[LIMIT];
+    jem__primitive *p;
+    for (c.activation = JEM__LEAKY_RELU; c.activation <= JEM__SILU; c.activation++) {
+        c.slope = 0.2f;
+        OK(jem__primitive_forward(&p, engine, &c));
+        run(p, 3, plain, (float *[]){src, weight, bias, dst});
+        jem__primitive_destroy(p);
+        for (int64_t i = 0; i < d; i++)
+            want[i] = c.activation == JEM__SILU ? want_dst[i] / (1 + exp(-want_dst[i]))
+                                                : want_dst[i] * (want_dst[i] > 0 ? 1 : 0.2);
+        near("activation", &c, dst, want, d);
+    }
 }
 
 static void check(jem__convolution c)
@@ -148,6 +191,8 @@ static void check(jem__convolution c)
     run(p, 2, (const jem__layout *[]){ld, lw, ls}, (float *[]){ddst, weight, dsrc});
     jem__primitive_destroy(p);
     near("diff_src", &c, dsrc, want_dsrc, s);
+    if (c.stride == 1 && c.pad < c.kernel) check_turned(&c, ls, ld, s);
+    check_activations(c, (const jem__layout *[]){ls, lw, lb, ld}, d);
     OK(jem__primitive_weights(&p, engine, &c));
     run(p, 2, (const jem__layout *[]){ls, ld, lw, lb}, (float *[]){src, ddst, dweight, dbias});
     jem__primitive_destroy(p);
@@ -157,23 +202,27 @@ static void check(jem__convolution c)
     jem__layout_destroy(lw), jem__layout_destroy(lb);
 }
 
+static const jem__convolution cases[] = {
+    {.n = 2, .ic = 3, .ih = 9, .iw = 7, .oc = 16, .kernel = 3, .stride = 1, .pad = 1},
+    {.n = 1, .ic = 1, .ih = 5, .iw = 12, .oc = 5, .kernel = 3, .stride = 2, .pad = 1},
+    {.n = 3, .ic = 16, .ih = 8, .iw = 8, .oc = 32, .kernel = 3, .stride = 1, .pad = 1},
+    {.n = 3, .ic = 16, .ih = 9, .iw = 11, .oc = 32, .kernel = 3, .stride = 2, .pad = 1},
+    {.n = 2, .ic = 17, .ih = 6, .iw = 5, .oc = 9, .kernel = 1, .stride = 2, .pad = 0},
+    {.n = 1, .ic = 32, .ih = 4, .iw = 4, .oc = 64, .kernel = 1, .stride = 1, .pad = 0},
+    {.n = 5, .ic = 2, .ih = 3, .iw = 3, .oc = 3, .kernel = 3, .stride = 1, .pad = 0},
+};
+
 START_TEST(convolutions)
 {
     begin();
-    check((jem__convolution){
-        .n = 2, .ic = 3, .ih = 9, .iw = 7, .oc = 16, .kernel = 3, .stride = 1, .pad = 1});
-    check((jem__convolution){
-        .n = 1, .ic = 1, .ih = 5, .iw = 12, .oc = 5, .kernel = 3, .stride = 2, .pad = 1});
-    check((jem__convolution){
-        .n = 3, .ic = 16, .ih = 8, .iw = 8, .oc = 32, .kernel = 3, .stride = 1, .pad = 1});
-    check((jem__convolution){
-        .n = 3, .ic = 16, .ih = 9, .iw = 11, .oc = 32, .kernel = 3, .stride = 2, .pad = 1});
-    check((jem__convolution){
-        .n = 2, .ic = 17, .ih = 6, .iw = 5, .oc = 9, .kernel = 1, .stride = 2, .pad = 0});
-    check((jem__convolution){
-        .n = 1, .ic = 32, .ih = 4, .iw = 4, .oc = 64, .kernel = 1, .stride = 1, .pad = 0});
-    check((jem__convolution){
-        .n = 5, .ic = 2, .ih = 3, .iw = 3, .oc = 3, .kernel = 3, .stride = 1, .pad = 0});
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int32_t type = 0; type < JEM__TYPES; type++) {
+            jem__convolution c = cases[i];
+            c.type = type;
+            if (jem__dnn_has(engine, type)) check(c);
+            c.wide = 1;
+            if (type == JEM__BF16 && jem__dnn_has(engine, type)) check(c);
+        }
     end();
 }
 END_TEST

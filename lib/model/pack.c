@@ -1,0 +1,128 @@
+/* Packs: copies of parameters in the layouts that kernels read, made once for a
+   version of the weights. A whole Langevin trajectory pays for one conversion. */
+#include "base/memory.h"
+#include "base/status.h"
+#include "model/internal.h"
+#include <string.h>
+
+struct jem__pack {
+    int32_t parameter;
+    int32_t turned;  /* for the input gradient: see jem__model_pack */
+    int64_t version; /* of the weights it was made from; -1: not yet */
+    jem__layout *layout, *plain;
+    jem__primitive *reorder;
+    jem__call *call;
+    jem__stream *stream;
+    float *source; /* of a turned pack: the turned weights */
+    void *data, *scratch;
+};
+
+void jem__pack_destroy(jem__pack *pack)
+{
+    if (!pack) return;
+    jem__call_destroy(pack->call);
+    jem__stream_destroy(pack->stream);
+    jem__primitive_destroy(pack->reorder);
+    jem__layout_destroy(pack->layout);
+    jem__layout_destroy(pack->plain);
+    jem__free(pack->source);
+    jem__free(pack->scratch);
+    jem__free(pack->data);
+    jem__free(pack);
+}
+
+/* [o][i][k][k] to [i][o][k][k] with the kernel turned by half a circle. */
+static void turn(const jem__parameter *p, float *out)
+{
+    int64_t o = p->shape[0], in = p->shape[1], area = p->shape[2] * p->shape[3];
+    for (int64_t i = 0; i < o; i++)
+        for (int64_t j = 0; j < in; j++) {
+            const float *from = p->value + (i * in + j) * area;
+            float *to = out + (j * o + i) * area;
+            for (int64_t a = 0; a < area; a++) to[a] = from[area - 1 - a];
+        }
+}
+
+static jem_status create(jem__pack *pack, jem_model *model, const jem__layout *layout)
+{
+    const jem__parameter *p = &model->parameters[pack->parameter];
+    int64_t shape[4] = {p->shape[0], p->shape[1], p->shape[2], p->shape[3]};
+    void *from = p->value;
+    if (pack->turned) {
+        shape[0] = p->shape[1];
+        shape[1] = p->shape[0];
+        JEM__TRY(jem__alloc(&pack->source, p->elements, sizeof *pack->source));
+        from = pack->source;
+    }
+    JEM__TRY(jem__layout_clone(&pack->layout, layout));
+    JEM__TRY(jem__layout_create(&pack->plain, JEM__F32, (int32_t)p->dimensions, shape));
+    JEM__TRY(jem__primitive_reorder(&pack->reorder, model->engine, pack->plain, pack->layout));
+    JEM__TRY(jem__alloc(&pack->data, jem__layout_bytes(layout), 1));
+    if (jem__primitive_scratch(pack->reorder) > 0)
+        JEM__TRY(jem__alloc(&pack->scratch, jem__primitive_scratch(pack->reorder), 1));
+    JEM__TRY(jem__stream_create(&pack->stream, model->engine));
+    return jem__call_create(&pack->call, pack->reorder, model->engine,
+                            (void *[]){from, pack->data, pack->scratch});
+}
+
+static jem_status room_for_pack(jem_model *model)
+{
+    jem__pack **fresh;
+    if (model->pack_count < model->pack_room) return JEM_OK;
+    int64_t room = model->pack_room ? 2 * model->pack_room : 64;
+    JEM__TRY(jem__calloc(&fresh, room, sizeof *fresh));
+    if (model->packs) memcpy(fresh, model->packs, (size_t)model->pack_count * sizeof *fresh);
+    jem__free(model->packs);
+    model->packs = fresh;
+    model->pack_room = room;
+    return JEM_OK;
+}
+
+jem_status jem__model_pack(jem_model *model, int32_t parameter, int32_t turned,
+                           const jem__layout *layout, void **packed)
+{
+    for (int64_t i = 0; i < model->pack_count; i++) {
+        const jem__pack *pack = model->packs[i];
+        if (pack->parameter != parameter || pack->turned != turned) continue;
+        if (!jem__layout_equal(pack->layout, layout)) continue;
+        *packed = pack->data;
+        return JEM_OK;
+    }
+    jem__pack *pack;
+    JEM__TRY(room_for_pack(model));
+    JEM__TRY(jem__calloc(&pack, 1, sizeof *pack));
+    pack->parameter = parameter;
+    pack->turned = turned;
+    pack->version = -1;
+    jem_status status = create(pack, model, layout);
+    if (status) {
+        jem__pack_destroy(pack);
+        return status;
+    }
+    model->packs[model->pack_count++] = pack;
+    model->packed_version = -1;
+    *packed = pack->data;
+    return JEM_OK;
+}
+
+static jem_status refresh_task(void *user, int64_t index, int64_t worker)
+{
+    jem_model *model = user;
+    jem__pack *pack = model->packs[index];
+    (void)worker;
+    if (pack->version == model->version) return JEM_OK;
+    if (pack->turned) turn(&model->parameters[pack->parameter], pack->source);
+    JEM__TRY(jem__call_run(pack->call, pack->stream));
+    pack->version = model->version;
+    return JEM_OK;
+}
+
+jem_status jem__model_refresh(jem_model *model)
+{
+    if (model->packed_version == model->version) return JEM_OK;
+    pthread_mutex_lock(&model->lock);
+    jem_status status = jem__pool_run(model->context->pool, model->pack_count, refresh_task, model);
+    if (!status) model->packed_version = model->version;
+    pthread_mutex_unlock(&model->lock);
+    return status;
+}
