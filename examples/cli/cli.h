@@ -160,6 +160,11 @@ typedef struct images {
     int made; /* 0: data itself; else uniform, constant or interpolations of it */
 } images;
 
+/* Loads a model, in the precision of the settings; tells of a precision that this CPU
+   lacks. The caller destroys it. */
+int model_open(jem_model **model, jem_context *context, const char *path, const jem_config *config);
+int model_tell_precision(const jem_model *model, const jem_config *config);
+
 /* Opens KIND[:WHERE]; generated sets get the shape c, h, w.
    c 0: any shape. split: "train", "test", or NULL: the config's, else test. */
 int images_open(images *set, jem_context *context, const char *source, const jem_config *config,

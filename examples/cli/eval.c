@@ -22,6 +22,7 @@ static const option options[] = {
     {"split", OPTION_KEY, 0, "dataset.split", "NAME", NULL},
     {"limit", OPTION_KEY, 0, "dataset.limit", "N", NULL},
     {"threads", OPTION_KEY, 0, "context.threads", "N", NULL},
+    {"precision", OPTION_KEY, 0, "model.precision", "NAME", NULL},
 };
 
 static const command self = {
@@ -161,7 +162,7 @@ static int run_with(jem_model **model, jem_context **context, jem_config **confi
     TRY(check(jem_config_create(config)));
     TRY(settings_apply(&given.settings, *config));
     TRY(check(jem_context_create(context, *config)));
-    TRY(check(jem_model_load(model, *context, given.model)));
+    TRY(model_open(model, *context, given.model, *config));
     TRY(check(jem_model_info(*model, &c, &h, &w, NULL, NULL)));
     TRY(images_open(set, *context, given.data, *config, NULL, c, h, w));
     return ood ? run_ood(set, *model, *context, *config) : run_labels(set, *model, calibration);

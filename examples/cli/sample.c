@@ -32,6 +32,7 @@ static const option options[] = {
     {"noise-after-clamp", OPTION_KEY_FLAG, 0, "sampler.noise_after_clamp", NULL, NULL},
     {"seed", OPTION_KEY, 0, "sampler.seed", "N", NULL},
     {"threads", OPTION_KEY, 0, "context.threads", "N", NULL},
+    {"precision", OPTION_KEY, 0, "model.precision", "NAME", NULL},
 };
 
 static const command self = {"sample",
@@ -82,7 +83,7 @@ static int load(work *k)
     }
     TRY(settings_apply(&given.settings, k->config));
     TRY(check(jem_context_create(&k->context, k->config)));
-    TRY(check(jem_model_load(&k->model, k->context, given.model)));
+    TRY(model_open(&k->model, k->context, given.model, k->config));
     TRY(check(jem_model_info(k->model, &k->c, &k->h, &k->w, &k->classes, NULL)));
     if (given.as_trained) TRY(apply_recipe(k));
     /* Chains are the caller's here: the replay buffer stays empty. */

@@ -19,6 +19,7 @@ static const option options[] = {
     {"gradient", OPTION_TEXT, 0, &given.gradient, "G.npy", "write dE/dx, float32 [n,C,H,W]"},
     {"json", OPTION_FLAG, 0, &given.compact, NULL, "JSON on one line"},
     {"threads", OPTION_KEY, 0, "context.threads", "N", NULL},
+    {"precision", OPTION_KEY, 0, "model.precision", "NAME", NULL},
 };
 
 static const command self = {
@@ -47,9 +48,9 @@ static int load(work *k)
     TRY(check(jem_config_create(&config)));
     int code = settings_apply(&given.settings, config);
     if (!code) code = check(jem_context_create(&k->context, config));
+    if (!code) code = model_open(&k->model, k->context, given.model, config);
     jem_config_destroy(config);
     TRY(code);
-    TRY(check(jem_model_load(&k->model, k->context, given.model)));
     TRY(check(jem_model_info(k->model, &k->c, &k->h, &k->w, &k->classes, NULL)));
     TRY(array_images(&k->array, given.input, k->model, &k->x, &k->n));
     if (given.labels) TRY(array_labels(given.labels, k->model, &k->n, &k->y));

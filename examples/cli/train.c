@@ -30,6 +30,7 @@ static const option options[] = {
      "steps between pictures of the replay buffer, 0: none [500]"},
     {"save-every", OPTION_NUMBER, 0, &given.save_every, "S", "seconds between checkpoints [60]"},
     {"threads", OPTION_KEY, 0, "context.threads", "N", NULL},
+    {"precision", OPTION_KEY, 0, "model.precision", "NAME", NULL},
 };
 
 static const command self = {
@@ -190,6 +191,7 @@ static int make_model(run *r)
     TRY(check(jem_config_set_i64(r->config, "model.height", r->data.height)));
     TRY(check(jem_config_set_i64(r->config, "model.width", r->data.width)));
     TRY(check(jem_model_create(&r->model, r->context, r->config)));
+    TRY(model_tell_precision(r->model, r->config));
     TRY(name_classes(r, classes));
     return describe(r);
 }
@@ -197,7 +199,9 @@ static int make_model(run *r)
 static void tell_start(const run *r)
 {
     int64_t threads = 0, classes = 0, weights = 0;
+    const char *precision = "";
     jem_context_threads(r->context, &threads);
+    jem_model_precision(r->model, &precision);
     jem_model_info(r->model, NULL, NULL, NULL, &classes, NULL);
     for (int64_t i = 0; i < jem_model_parameter_count(r->model); i++) {
         int64_t elements = 0;
@@ -207,10 +211,10 @@ static void tell_start(const run *r)
     }
     fprintf(stderr,
             "%s: %" PRId64 " images %" PRId64 "x%" PRId64 "x%" PRId64 ", %" PRId64
-            " classes; %" PRId64 " parameters; %" PRId64 " threads; step %" PRId64 " of %" PRId64
-            "\n",
+            " classes; %" PRId64 " parameters; %s; %" PRId64 " threads; step %" PRId64
+            " of %" PRId64 "\n",
             given.data, r->data.count, r->data.channels, r->data.height, r->data.width, classes,
-            weights, threads, r->step, r->iterations);
+            weights, precision, threads, r->step, r->iterations);
 }
 
 static int set_up(run *r)

@@ -174,6 +174,8 @@ head -c 80 e.npy | grep -aq '(3,)' || bad "shape of energies"
 head -c 80 g.npy | grep -aq '(3, 1, 12, 12)' || bad "shape of gradients"
 cmp -s e.npy ey.npy && bad "E(x) and E(x,y) are the same"
 cmp -s g.npy gy.npy && bad "their gradients are the same"
+works '"log_px"' "$jem" score --model $model --input x.npy --precision bf16
+fails 2 "got 'half', expected f32|bf16|auto" "$jem" score --model $model --input x.npy --precision half
 fails 1 'y.npy: is int64 \[3\], expected float32 \[n,1,12,12\]' "$jem" score --model $model --input y.npy
 fails 1 'x.npy: is float32' "$jem" score --model $model --input x.npy --labels x.npy
 labels high.npy 1 2 12

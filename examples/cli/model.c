@@ -1,0 +1,23 @@
+/* Opening a model for a subcommand. */
+#include "cli.h"
+#include <string.h>
+
+int model_tell_precision(const jem_model *model, const jem_config *config)
+{
+    const char *runs;
+    char wanted[16];
+    TRY(check(jem_model_precision(model, &runs)));
+    TRY(check(jem_config_get_str(config, "model.precision", wanted, sizeof wanted, NULL)));
+    if (!strcmp(wanted, "bf16") && strcmp(runs, "bf16"))
+        fprintf(stderr, "jem: oneDNN has no bf16 on this CPU: computing in %s\n", runs);
+    return 0;
+}
+
+int model_open(jem_model **model, jem_context *context, const char *path, const jem_config *config)
+{
+    char precision[16];
+    TRY(check(jem_model_load(model, context, path)));
+    TRY(check(jem_config_get_str(config, "model.precision", precision, sizeof precision, NULL)));
+    TRY(check(jem_model_set_precision(*model, precision)));
+    return model_tell_precision(*model, config);
+}
