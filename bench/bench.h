@@ -7,6 +7,7 @@
 typedef struct bench_options {
     int64_t depth, width, batch, steps, repeat, threads;
     const char *norm, *precision, *sample_mode, *only;
+    int64_t fuse; /* 0: the plain path */
 } bench_options;
 
 /* A timed piece of work: `run` does it once, `per` times over. */
@@ -18,7 +19,8 @@ typedef struct bench_work {
     double flops; /* of one repetition */
 } bench_work;
 
-/* The context and model that the options ask for. */
+/* The settings, and the context and model, that the options ask for. */
+jem_status bench_configure(const bench_options *o, jem_config **config);
 jem_status bench_model(const bench_options *o, jem_context **context, jem_model **model);
 /* Multiply-adds of one image: convolutions and linear layers. */
 double bench_macs(const jem_model *model);
@@ -36,6 +38,7 @@ int bench_sgld_step(const bench_options *o);
 int bench_jem_step(const bench_options *o);
 int bench_conv_only(const bench_options *o);
 int bench_gemm_peak(const bench_options *o);
+int bench_check(const bench_options *o);
 int bench_profile(const bench_options *o);
 
 #endif

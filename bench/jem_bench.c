@@ -1,11 +1,13 @@
 /* jem_bench: times the work of a joint energy model; one JSON line per measurement.
 
    usage: jem_bench [--depth 16] [--width 2] [--batch 64] [--norm none|batch]
-                    [--precision f32] [--sample-mode eval|train] [--steps 20]
-                    [--repeat 5] [--threads 2] [--only forward,sgld_step,jem_step]
+                    [--precision f32|bf16] [--sample-mode eval|train] [--steps 20]
+                    [--repeat 5] [--threads 2] [--only check,forward,sgld_step,jem_step]
 
    The network is the JEM Wide-ResNet on 3x32x32 images, LeakyReLU, ten classes.
 
+     check      energies, gradients and new weights against the plain path: errors
+                relative to their norm
      forward    log p(x) of one batch, no gradient
      sgld_step  one SGLD step of one batch: forward and gradient by x, step 1, noise 0.01
      jem_step   one training step: --steps SGLD steps, three passes, Adam
@@ -27,13 +29,10 @@
 static const struct part {
     const char *name;
     int (*run)(const bench_options *o);
-} parts[] = {{"forward", bench_forward},
-             {"sgld_step", bench_sgld_step},
-             {"jem_step", bench_jem_step},
-             {"conv_only", bench_conv_only},
-             {"gemm_peak", bench_gemm_peak},
-             {"profile", bench_profile},
-             {0}};
+} parts[] = {{"forward", bench_forward},     {"sgld_step", bench_sgld_step},
+             {"jem_step", bench_jem_step},   {"conv_only", bench_conv_only},
+             {"gemm_peak", bench_gemm_peak}, {"check", bench_check},
+             {"profile", bench_profile},     {0}};
 
 int bench_fail(const char *what)
 {
@@ -134,7 +133,8 @@ static int run(const bench_options *o)
 
 int main(int argc, char **argv)
 {
-    bench_options o = {16, 2, 64, 20, 5, 2, "none", "f32", "eval", "forward,sgld_step,jem_step"};
+    bench_options o = {
+        16, 2, 64, 20, 5, 2, "none", "f32", "eval", "check,forward,sgld_step,jem_step", 1};
     for (int i = 1; i < argc; i += 2) {
         if (i + 1 == argc) {
             fprintf(stderr, "jem_bench: %s: a value is missing\n", argv[i]);

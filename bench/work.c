@@ -17,7 +17,7 @@ typedef struct job {
 
 enum { SGLD_STEPS = 5 }; /* in one timed run */
 
-static jem_status configure(const bench_options *o, jem_config **config)
+jem_status bench_configure(const bench_options *o, jem_config **config)
 {
     char text[512];
     snprintf(text, sizeof text,
@@ -25,10 +25,10 @@ static jem_status configure(const bench_options *o, jem_config **config)
              "model.activation=leaky_relu model.precision=%s loader.batch=%ld sampler.buffer=%ld "
              "sampler.steps=%ld "
              "sampler.step_size=1 sampler.noise=0.01 sampler.mode=%s optimizer.name=adam "
-             "optimizer.rate=1e-4 trainer.iterations=1000000",
+             "optimizer.rate=1e-4 trainer.iterations=1000000 model.fuse=%ld",
              (long)o->threads, (long)o->depth, (long)o->width, o->norm, o->precision,
              (long)o->batch, (long)o->batch, (long)o->steps,
-             strcmp(o->sample_mode, "train") == 0 ? "training" : "evaluation");
+             strcmp(o->sample_mode, "train") == 0 ? "training" : "evaluation", (long)o->fuse);
     jem_status status = jem_config_create(config);
     return status ? status : jem_config_parse(*config, text);
 }
@@ -36,7 +36,7 @@ static jem_status configure(const bench_options *o, jem_config **config)
 jem_status bench_model(const bench_options *o, jem_context **context, jem_model **model)
 {
     jem_config *config = NULL;
-    jem_status status = configure(o, &config);
+    jem_status status = bench_configure(o, &config);
     if (!status) status = jem_context_create(context, config);
     if (!status) status = jem_model_create(model, *context, config);
     jem_config_destroy(config);
@@ -125,7 +125,7 @@ int bench_sgld_step(const bench_options *o)
     job j;
     jem_config *config = NULL;
     jem_status status = begin(&j, o);
-    if (!status) status = configure(o, &config);
+    if (!status) status = bench_configure(o, &config);
     if (!status) status = jem_sampler_create(&j.sampler, j.model, config);
     jem_config_destroy(config);
     return finish(&j, status, "sgld_step", sgld, SGLD_STEPS, 2);
@@ -147,7 +147,7 @@ int bench_jem_step(const bench_options *o)
     for (int64_t i = 0; y && i < o->batch; i++) y[i] = (int32_t)(i % 10);
     if (!status)
         status = jem_dataset_create(&j.data, j.context, j.x, JEM_TYPE_F32, y, o->batch, 3, 32, 32);
-    if (!status) status = configure(o, &config);
+    if (!status) status = bench_configure(o, &config);
     if (!status) status = jem_trainer_create(&j.trainer, j.model, j.data, config);
     jem_config_destroy(config);
     free(y);
