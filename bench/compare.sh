@@ -82,6 +82,7 @@ for network in $networks; do
           mine=$("$bench" $flags | field ms)
           # shellcheck disable=SC2086
           theirs=$(fastest $flags)
+          [ -n "$mine" ] && [ -n "$theirs" ] || { echo "compare.sh: a side gave no time" >&2 && exit 1; }
           echo "$theirs $mine" | awk '{print $1 / $2}' >>"$ratios"
           i=$((i + 1))
         done

@@ -22,7 +22,8 @@ fi
 
 model="$run/model.safetensors"
 echo
-number() { sed "s/.*\"$1\": *\([0-9.]*\).*/\1/"; }
+# number NAME: the first number of that name in JSON.
+number() { grep -o "\"$1\": *[0-9.]*" | head -1 | sed 's/.*: *//'; }
 calibration=$("$jem" eval calibration --model "$model" --data glyphs --json)
 echo "2000 test digits: accuracy $(echo "$calibration" | number accuracy), ECE $(echo "$calibration" | number ece)"
 for ood in letters interpolations uniform; do

@@ -97,12 +97,12 @@ const jem__preset jem__presets[] = {
             "sampler.step_size=1 sampler.noise=0.01 sampler.buffer=10000 sampler.restart=0.05 "
             "trainer.iterations=156200 trainer.warmup=1000 trainer.decay=0.3 "
             "trainer.decay_at=124960,140580"},
-    {"glyphs", "model.activation=silu loader.batch=64 trainer.px_batch=32 trainer.iterations=500 "
-               "trainer.px=0.3 trainer.energy_penalty=0.1 trainer.warmup=30 "
-               "trainer.decay_at=350,450 optimizer.rate=6e-3 optimizer.clip=1 "
-               "sampler.conditional=1 sampler.steps=15 sampler.step_size=5 "
-               "sampler.gradient_clamp=0.015 sampler.noise=0.005 sampler.clamp=1 "
-               "sampler.buffer=320"},
+    {"glyphs", "model.depth=16 model.activation=silu loader.batch=64 trainer.px_batch=32 "
+               "trainer.iterations=480 trainer.px=1 trainer.pyx=5 trainer.energy_penalty=0.1 "
+               "trainer.warmup=30 trainer.decay_at=180,300,400 optimizer.rate=2e-3 "
+               "optimizer.beta1=0 optimizer.clip=1 sampler.conditional=1 sampler.steps=15 "
+               "sampler.step_size=5 sampler.gradient_clamp=0.03 sampler.noise=0.005 "
+               "sampler.clamp=1 sampler.buffer=320"},
     {"mnist", "model.depth=16 model.activation=silu loader.batch=128 trainer.px_batch=32 "
               "trainer.iterations=3500 trainer.px=1 trainer.pyx=3 trainer.energy_penalty=0.1 "
               "trainer.warmup=100 trainer.decay_at=1000,2000,3000 optimizer.rate=1e-3 "
