@@ -121,7 +121,7 @@ void progress_begin(progress *bar, const char *what, int64_t first, int64_t tota
 void progress_update(progress *bar, int64_t done, const char *note);
 void progress_end(progress *bar);
 
-/* ---- plot.c: charts as PNG ---- */
+/* ---- plot.c: charts as PNG, PDF or SVG by the suffix of path (else PNG) ---- */
 
 typedef struct plot_series {
     const char *name;
@@ -150,6 +150,9 @@ typedef struct plot_set {
 
 int plot_histograms(const char *path, const char *title, const char *x_label, const plot_set *sets,
                     int64_t count);
+
+/* Curves from (0,0) to (1,1): x false, y true positive rate; `name` holds the AUROC. */
+int plot_roc(const char *path, const char *title, const plot_series *curves, int64_t count);
 
 /* ---- images.c: what is scored: a dataset, or images made up on the way ---- */
 

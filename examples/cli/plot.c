@@ -1,187 +1,8 @@
-/* Charts in one style: title, a legend line above the axes, light grid, PNG at
-   twice the logical size. */
-#include "cli.h"
-#include <cairo.h>
+/* Charts in one style: title, a legend line above the axes, light grid. */
+#include "draw.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-typedef struct colour {
-    double r, g, b;
-} colour;
-
-/* Okabe and Ito's, which colour-blind readers can tell apart. */
-static const colour palette[] = {{0.00, 0.45, 0.70}, {0.84, 0.37, 0.00}, {0.00, 0.62, 0.45},
-                                 {0.80, 0.47, 0.65}, {0.90, 0.62, 0.00}, {0.34, 0.71, 0.91}};
-static const colour ink = {0.15, 0.15, 0.18}, soft = {0.45, 0.45, 0.48}, grid = {0.90, 0.90, 0.91};
-
-/* A rectangle on the page, and the values at its edges. */
-typedef struct axes {
-    cairo_t *cr;
-    double left, top, width, height;
-    double x0, x1, y0, y1;
-} axes;
-
-static double at_x(const axes *a, double x)
-{
-    return a->left + (x - a->x0) / (a->x1 - a->x0) * a->width;
-}
-
-static double at_y(const axes *a, double y)
-{
-    return a->top + a->height - (y - a->y0) / (a->y1 - a->y0) * a->height;
-}
-
-static void set_colour(cairo_t *cr, colour c, double alpha)
-{
-    cairo_set_source_rgba(cr, c.r, c.g, c.b, alpha);
-}
-
-/* ---- Text ---- */
-
-/* align 0: left, 0.5: centred, 1: right of x. Returns the width. */
-static double text(cairo_t *cr, double x, double y, double size, double align, colour c, int bold,
-                   const char *words)
-{
-    cairo_text_extents_t extents;
-    cairo_select_font_face(cr, "sans-serif", CAIRO_FONT_SLANT_NORMAL,
-                           bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
-    cairo_set_font_size(cr, size);
-    cairo_text_extents(cr, words, &extents);
-    set_colour(cr, c, 1);
-    cairo_move_to(cr, x - align * extents.x_advance, y);
-    cairo_show_text(cr, words);
-    return extents.x_advance;
-}
-
-static void text_upwards(cairo_t *cr, double x, double y, double size, const char *words)
-{
-    cairo_save(cr);
-    cairo_translate(cr, x, y);
-    cairo_rotate(cr, -1.5707963267948966);
-    text(cr, 0, 0, size, 0.5, soft, 0, words);
-    cairo_restore(cr);
-}
-
-/* A line sample and a name; returns where the next may begin. */
-static double legend(cairo_t *cr, double x, double y, colour c, const char *name)
-{
-    set_colour(cr, c, 1);
-    cairo_set_line_width(cr, 3);
-    cairo_move_to(cr, x, y - 4);
-    cairo_line_to(cr, x + 16, y - 4);
-    cairo_stroke(cr);
-    return x + 21 + text(cr, x + 21, y, 11, 0, ink, 0, name) + 16;
-}
-
-/* ---- Axes ---- */
-
-/* 1, 2 or 5 times a power of ten: about `count` steps over the range. */
-static double nice_step(double range, double count)
-{
-    double raw = range / count, unit = pow(10, floor(log10(raw))), part = raw / unit;
-    return unit * (part < 1.5 ? 1 : part < 3.5 ? 2 : part < 7.5 ? 5 : 10);
-}
-
-static void tick_text(char *words, size_t capacity, double value, double step)
-{
-    int digits = step < 1 ? (int)ceil(-log10(step) - 1e-9) : 0;
-    if (fabs(value) < step * 1e-6) value = 0;
-    if (fabs(value) >= 1e6 || digits > 5)
-        snprintf(words, capacity, "%.3g", value);
-    else
-        snprintf(words, capacity, "%.*f", digits, value);
-}
-
-/* Widens an empty or bad range. */
-static void mend_range(double *low, double *high)
-{
-    if (!(isfinite(*low) && isfinite(*high)) || *low > *high) *low = 0, *high = 1;
-    double least = fabs(*low) * 1e-6 + 1e-9;
-    if (*high - *low < least) {
-        double by = *low == 0 ? 0.5 : fabs(*low) * 0.05;
-        *low -= by;
-        *high += by;
-    }
-}
-
-static void draw_axes(const axes *a, const char *x_label, const char *y_label)
-{
-    cairo_t *cr = a->cr;
-    char words[40];
-    double bottom = a->top + a->height, step = nice_step(a->x1 - a->x0, a->width / 80);
-    cairo_set_line_width(cr, 1);
-    for (double v = ceil(a->x0 / step - 1e-9) * step; v <= a->x1 + step * 1e-6; v += step) {
-        set_colour(cr, soft, 1);
-        cairo_move_to(cr, at_x(a, v), bottom);
-        cairo_line_to(cr, at_x(a, v), bottom + 4);
-        cairo_stroke(cr);
-        tick_text(words, sizeof words, v, step);
-        text(cr, at_x(a, v), bottom + 17, 10.5, 0.5, soft, 0, words);
-    }
-    step = nice_step(a->y1 - a->y0, a->height / 45);
-    for (double v = ceil(a->y0 / step - 1e-9) * step; v <= a->y1 + step * 1e-6; v += step) {
-        set_colour(cr, grid, 1);
-        cairo_move_to(cr, a->left, at_y(a, v));
-        cairo_line_to(cr, a->left + a->width, at_y(a, v));
-        cairo_stroke(cr);
-        tick_text(words, sizeof words, v, step);
-        text(cr, a->left - 7, at_y(a, v) + 4, 10.5, 1, soft, 0, words);
-    }
-    set_colour(cr, soft, 1);
-    cairo_move_to(cr, a->left, a->top);
-    cairo_line_to(cr, a->left, bottom);
-    cairo_line_to(cr, a->left + a->width, bottom);
-    cairo_stroke(cr);
-    if (x_label) text(cr, a->left + a->width / 2, bottom + 34, 11.5, 0.5, soft, 0, x_label);
-    if (y_label) text_upwards(cr, a->left - 46, a->top + a->height / 2, 11.5, y_label);
-}
-
-static void clip(const axes *a)
-{
-    cairo_save(a->cr);
-    cairo_rectangle(a->cr, a->left, a->top - 1, a->width + 1, a->height + 2);
-    cairo_clip(a->cr);
-}
-
-/* ---- The page ---- */
-
-static cairo_t *page_begin(double width, double height, const char *title)
-{
-    cairo_surface_t *surface =
-        cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)(2 * width), (int)(2 * height));
-    cairo_t *cr = cairo_create(surface);
-    cairo_surface_destroy(surface); /* cr keeps it */
-    cairo_scale(cr, 2, 2);
-    cairo_set_source_rgb(cr, 1, 1, 1);
-    cairo_paint(cr);
-    cairo_set_line_join(cr, CAIRO_LINE_JOIN_ROUND);
-    text(cr, 24, 32, 16, 0, ink, 1, title);
-    return cr;
-}
-
-/* Written beside the file and renamed, so that the old picture stays whole. */
-static int page_end(cairo_t *cr, const char *path)
-{
-    char beside[4200];
-    struct stat info;
-    int in_place = !stat(path, &info) && !S_ISREG(info.st_mode); /* /dev/stdout */
-    snprintf(beside, sizeof beside, "%s%s", path, in_place ? "" : ".tmp");
-    cairo_status_t status = cairo_surface_write_to_png(cairo_get_target(cr), beside);
-    if (status == CAIRO_STATUS_SUCCESS) status = cairo_status(cr);
-    cairo_destroy(cr);
-    if (status != CAIRO_STATUS_SUCCESS) {
-        if (!in_place) unlink(beside);
-        return fail("%s: cannot write: %s", path, cairo_status_to_string(status));
-    }
-    if (!in_place && rename(beside, path)) {
-        unlink(beside);
-        return fail("%s: cannot rename the finished picture", path);
-    }
-    return 0;
-}
 
 /* ---- Curves ---- */
 
@@ -279,15 +100,16 @@ int plot_lines(const char *path, const char *title, const plot_panel *panels, in
 {
     const double width = 390, height = 230;
     int64_t columns = count > 1 ? 2 : 1, rows = (count + columns - 1) / columns;
-    cairo_t *cr =
-        page_begin(36 + (double)columns * (width + 78), 54 + (double)rows * (height + 58), title);
+    page p;
+    TRY(page_begin(&p, path, 36 + (double)columns * (width + 78), 54 + (double)rows * (height + 58),
+                   title));
     for (int64_t i = 0; i < count; i++)
-        if (draw_panel(cr, &panels[i], 78 + (double)(i % columns) * (width + 78),
+        if (draw_panel(p.cr, &panels[i], 78 + (double)(i % columns) * (width + 78),
                        50 + (double)(i / columns) * (height + 58), width, height)) {
-            cairo_destroy(cr);
+            page_drop(&p);
             return CODE_FAILED;
         }
-    return page_end(cr, path);
+    return page_end(&p, NULL);
 }
 
 /* ---- Reliability diagram ---- */
@@ -316,7 +138,9 @@ int plot_reliability(const char *path, const char *title, int64_t bins, const do
                      const double *accuracy, const int64_t *count, double ece)
 {
     static const double dashes[] = {5, 4};
-    cairo_t *cr = page_begin(500, 660, title);
+    page p;
+    TRY(page_begin(&p, path, 500, 660, title));
+    cairo_t *cr = p.cr;
     axes a = {cr, 78, 96, 390, 390, 0, 1, 0, 1}, below = {cr, 78, 514, 390, 90, 0, 1, 0, 1};
     char words[64];
     double total = 0, most = 0, x = legend(cr, 78, 78, palette[0], "accuracy");
@@ -348,7 +172,7 @@ int plot_reliability(const char *path, const char *title, int64_t bins, const do
     for (int64_t b = 0; b < bins && total > 0; b++)
         bar(&below, (double)b / (double)bins, (double)(b + 1) / (double)bins, 0,
             (double)count[b] / total, soft, 0.6);
-    return page_end(cr, path);
+    return page_end(&p, NULL);
 }
 
 /* ---- Histograms ---- */
@@ -411,15 +235,47 @@ static void draw_histogram(const axes *a, const plot_set *set, colour c)
 int plot_histograms(const char *path, const char *title, const char *x_label, const plot_set *sets,
                     int64_t count)
 {
+    page p;
     double low, high, top = 50 + 19 * (double)count;
     TRY(score_range(sets, count, &low, &high));
-    cairo_t *cr = page_begin(776, top + 400, title);
+    TRY(page_begin(&p, path, 776, top + 400, title));
+    cairo_t *cr = p.cr;
     axes a = {cr, 78, top + 8, 670, 330, low, high, 0, 1.05};
     for (int64_t s = 0; s < count; s++)
-        legend(cr, 78, 56 + 19 * (double)s, palette[s % COUNT(palette)], sets[s].name);
+        legend(cr, 78, 56 + 19 * (double)s, palette[s % PALETTE], sets[s].name);
     draw_axes(&a, x_label, "images per score (peak of each set = 1)");
     clip(&a);
-    for (int64_t s = 0; s < count; s++) draw_histogram(&a, &sets[s], palette[s % COUNT(palette)]);
+    for (int64_t s = 0; s < count; s++) draw_histogram(&a, &sets[s], palette[s % PALETTE]);
     cairo_restore(cr);
-    return page_end(cr, path);
+    return page_end(&p, NULL);
+}
+
+/* ---- Receiver operating characteristic ---- */
+
+int plot_roc(const char *path, const char *title, const plot_series *curves, int64_t count)
+{
+    static const double dashes[] = {5, 4};
+    double top = 50 + 19 * (double)count;
+    page p;
+    TRY(page_begin(&p, path, 500, top + 470, title));
+    axes a = {p.cr, 78, top + 8, 390, 390, 0, 1, 0, 1};
+    for (int64_t s = 0; s < count; s++)
+        legend(p.cr, 78, 56 + 19 * (double)s, palette[s % PALETTE], curves[s].name);
+    draw_axes(&a, "unknown images accepted (false positives)",
+              "known images accepted (true positives)");
+    set_colour(p.cr, soft, 1);
+    cairo_set_line_width(p.cr, 1);
+    cairo_set_dash(p.cr, dashes, 2, 0);
+    cairo_move_to(p.cr, at_x(&a, 0), at_y(&a, 0));
+    cairo_line_to(p.cr, at_x(&a, 1), at_y(&a, 1));
+    cairo_stroke(p.cr);
+    cairo_set_dash(p.cr, NULL, 0, 0);
+    clip(&a);
+    cairo_set_line_width(p.cr, 1.8);
+    for (int64_t s = 0; s < count; s++) {
+        set_colour(p.cr, palette[s % PALETTE], 1);
+        stroke_curve(&a, &curves[s], 0);
+    }
+    cairo_restore(p.cr);
+    return page_end(&p, NULL);
 }
