@@ -13,8 +13,10 @@ typedef struct jem_optimizer jem_optimizer;
 
 /* Keys: optimizer.name (adam: Kingma and Ba 2014; sgd: with momentum, as
    PyTorch defines both, L2 weight decay added to the gradient), optimizer.rate,
-   .beta1, .beta2, .epsilon, .momentum, .weight_decay, .clip (largest global
-   gradient norm, 0: none). Errors: ARGUMENT, CONFIG, MEMORY. */
+   .beta1, .beta2, .epsilon, .momentum, .nesterov, .weight_decay, .clip (largest
+   global gradient norm, 0: none), .head_only (only the output layers move:
+   class_output and energy_output), .sam_rho and .sam_adaptive (jem_optimizer_ascend).
+   Errors: ARGUMENT, CONFIG (Nesterov without SGD's momentum), MEMORY. */
 JEM_API jem_status jem_optimizer_create(jem_optimizer **optimizer, jem_model *model,
                                         const jem_config *config);
 JEM_API void jem_optimizer_destroy(jem_optimizer *optimizer);
@@ -23,9 +25,24 @@ JEM_API void jem_optimizer_destroy(jem_optimizer *optimizer);
 JEM_API jem_status jem_optimizer_set_rate(jem_optimizer *optimizer, double rate);
 
 /* One update from the model's gradients, which stay as they are. norm (may be
-   NULL) gets their global L2 norm before clipping. Errors: DIVERGED (a
-   non-finite gradient: the parameter is named, nothing changes). */
+   NULL) gets their global L2 norm before clipping. Errors: STATE (ascended
+   weights, restore them first), DIVERGED (a non-finite gradient: the parameter is
+   named, nothing changes). */
 JEM_API jem_status jem_optimizer_step(jem_optimizer *optimizer, double *norm);
+
+/* Sharpness-aware minimisation, around an update of either kind (Foret et al.
+   2020; adaptive: Kwon et al. 2021). From the model's gradients g, ascend moves
+   the weights w to w + e,
+
+     e = rho g / (||g|| + 1e-12),  adaptive  e = rho w^2 g / (|| |w| g || + 1e-12),
+
+   with one norm over all parameters; restore puts w back, bit for bit. A step is
+   gradients at w, ascend, gradients at w + e of the same batches with
+   jem_pass_hold_statistics on, restore, jem_optimizer_step. Errors: STATE
+   (optimizer.sam_rho is 0; out of turn), DIVERGED (a non-finite gradient: the
+   parameter is named, nothing changes). */
+JEM_API jem_status jem_optimizer_ascend(jem_optimizer *optimizer);
+JEM_API jem_status jem_optimizer_restore(jem_optimizer *optimizer);
 
 #ifdef __cplusplus
 }

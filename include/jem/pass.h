@@ -40,6 +40,10 @@ JEM_API void jem_pass_destroy(jem_pass *pass);
    run draws the same masks. */
 JEM_API jem_status jem_pass_set_stream(jem_pass *pass, int64_t stream, int64_t number);
 
+/* With hold non-zero the next forwards of a JEM_PASS_TRAIN leave running statistics
+   as they are (the second gradient of SAM); with 0 they move again. */
+JEM_API jem_status jem_pass_hold_statistics(jem_pass *pass, int32_t hold);
+
 /* x [n,C,H,W] -> logits [n,classes], the caller's. x must stay unchanged until
    backward is done. Errors: ARGUMENT, SHAPE (n > max_batch), MEMORY, BACKEND. */
 JEM_API jem_status jem_pass_forward(jem_pass *pass, const float *x, int64_t n, float *logits);

@@ -73,8 +73,12 @@ const jem__key jem__keys[] = {
     F("optimizer.beta2", "0.999", 0, 0.99999999, "Adam: decay of the mean square"),
     F("optimizer.epsilon", "1e-8", 1e-30, 1, "Adam: added to the root of the mean square"),
     F("optimizer.momentum", "0.9", 0, 0.999999, "SGD: momentum"),
+    I("optimizer.nesterov", "0", 0, 1, "SGD: Nesterov's momentum"),
     F("optimizer.weight_decay", "0", 0, 1e3, "times the weight, added to the gradient"),
     F("optimizer.clip", "0", 0, 1e12, "largest global gradient norm; 0: none"),
+    F("optimizer.sam_rho", "0", 0, 1e6, "SAM: length of the ascent before each gradient; 0: off"),
+    I("optimizer.sam_adaptive", "0", 0, 1, "SAM: ascend in proportion to the weights"),
+    I("optimizer.head_only", "0", 0, 1, "only the output layers learn, the rest is frozen"),
 
     I("trainer.iterations", "1000", 0, 1000000000, "training steps"),
     F("trainer.px", "1", 0, 1e6, "weight of log p(x)"),
@@ -85,6 +89,9 @@ const jem__key jem__keys[] = {
     I("trainer.warmup", "0", 0, 1000000000, "steps over which the rate rises from 0"),
     S("trainer.decay_at", "", 0, "steps at which the rate decays, comma-separated"),
     F("trainer.decay", "0.3", 0, 1, "factor of each decay"),
+    S("trainer.schedule", "step", "step|cosine",
+      "after the warm-up the rate decays at trainer.decay_at, or by a cosine to the end"),
+    F("trainer.rate_end", "0", 0, 1, "share of the rate that the cosine ends with"),
     F("trainer.gap_limit", "1e4", 0, 1e30, "largest |mean E(x_p) - mean E(x_q)|; beyond: diverged"),
     I("trainer.seed", "0", 0, 9e18, "seed of everything in a run whose own seed is not set"),
 };

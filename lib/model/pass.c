@@ -96,6 +96,13 @@ jem_status jem_pass_set_stream(jem_pass *pass, int64_t stream, int64_t number)
     return JEM_OK;
 }
 
+jem_status jem_pass_hold_statistics(jem_pass *pass, int32_t hold)
+{
+    JEM__REQUIRE(pass, "jem_pass_hold_statistics");
+    pass->hold = hold != 0;
+    return JEM_OK;
+}
+
 /* ---- Slices and slots ---- */
 
 static int64_t jem__pass_first(const jem_pass *pass, int64_t slice)
@@ -169,7 +176,7 @@ void jem__pass_aim(const jem_pass *pass, jem__slot *slot, int64_t slice, const f
     slot->n = jem__pass_count(pass, slice);
     slot->first = jem__pass_first(pass, slice);
     slot->at = 0;
-    slot->moves_statistics = pass->mode == JEM_PASS_TRAIN;
+    slot->moves_statistics = pass->mode == JEM_PASS_TRAIN && !pass->hold;
     slot->dropout_stream = pass->dropout_stream;
     slot->dropout_number = pass->dropout_number;
 }

@@ -16,6 +16,7 @@ struct jem_pass {
     int32_t per_slice;
     int64_t version; /* of the weights at forward; -1: no forward to go back from */
     int64_t dropout_stream, dropout_number;
+    int32_t hold;          /* running statistics stay */
     struct jem_pass *next; /* among the idle ones of a model */
 };
 

@@ -57,6 +57,14 @@ static void sgd(const jem__update *u, const float *restrict gradient, float *res
                 float *restrict momentum, int64_t n)
 {
     float keep = u->fresh ? 0 : u->momentum;
+    if (u->nesterov) {
+        for (int64_t i = 0; i < n; i++) {
+            float g = gradient[i] * u->factor + weight[i] * u->decay;
+            momentum[i] = momentum[i] * keep + g;
+            weight[i] -= u->rate * (g + u->momentum * momentum[i]);
+        }
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         float g = gradient[i] * u->factor + weight[i] * u->decay;
         momentum[i] = momentum[i] * keep + g;
@@ -73,6 +81,20 @@ static void adam(const jem__update *u, const float *restrict gradient, float *re
         square[i] = square[i] * u->beta2 + g * g * u->rest2;
         weight[i] -= u->rate * mean[i] / (sqrtf(square[i]) * u->root + u->epsilon);
     }
+}
+
+static void ascend(float scale, int32_t adaptive, const float *restrict gradient,
+                   float *restrict weight, int64_t n)
+{
+    if (adaptive)
+        for (int64_t i = 0; i < n; i++) weight[i] += weight[i] * weight[i] * gradient[i] * scale;
+    else
+        for (int64_t i = 0; i < n; i++) weight[i] += gradient[i] * scale;
+}
+
+static void approach(float share, const float *restrict x, float *restrict y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] += share * (x[i] - y[i]);
 }
 
 /* ---- Sums ---- */
@@ -101,6 +123,23 @@ static double sum_squares(const float *x, int64_t n)
     for (; i + 8 <= n; i += 8)
         for (int j = 0; j < 8; j++) sums[j] += (double)x[i + j] * (double)x[i + j];
     for (; i < n; i++) sums[i % 8] += (double)x[i] * (double)x[i];
+    for (int j = 0; j < 8; j++) total += sums[j];
+    return total;
+}
+
+static double sum_product_squares(const float *a, const float *b, int64_t n)
+{
+    double sums[8] = {0}, total = 0;
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int j = 0; j < 8; j++) {
+            double v = (double)a[i + j] * (double)b[i + j];
+            sums[j] += v * v;
+        }
+    for (; i < n; i++) {
+        double v = (double)a[i] * (double)b[i];
+        sums[i % 8] += v * v;
+    }
     for (int j = 0; j < 8; j++) total += sums[j];
     return total;
 }
@@ -171,5 +210,5 @@ static void fill_uniform(jem__random *r, float low, float high, float *out, int6
 }
 
 extern const jem__kernels JEM__TABLE;
-const jem__kernels JEM__TABLE = {langevin, sgd,  adam, fill_normal, fill_uniform,
-                                 add,      axpy, dot,  sum_squares};
+const jem__kernels JEM__TABLE = {langevin,     sgd, adam, ascend, approach,    fill_normal,
+                                 fill_uniform, add, axpy, dot,    sum_squares, sum_product_squares};

@@ -23,6 +23,7 @@ typedef struct jem__update {
     float rate;                                /* Adam: divided by 1 - beta1^t */
     float momentum;                            /* SGD */
     int32_t fresh;                             /* SGD's first step: the momentum is the gradient */
+    int32_t nesterov;                          /* SGD */
     float beta1, beta2, rest1, rest2, epsilon; /* Adam; rest = 1 - beta */
     float root;                                /* 1 / sqrt(1 - beta2^t) */
 } jem__update;
@@ -35,6 +36,9 @@ typedef struct jem__kernels {
                 int64_t n);
     void (*adam)(const jem__update *u, const float *gradient, float *weight, float *mean,
                  float *square, int64_t n);
+    /* weight += scale gradient, times weight^2 if adaptive. */
+    void (*ascend)(float scale, int32_t adaptive, const float *gradient, float *weight, int64_t n);
+    void (*approach)(float share, const float *x, float *y, int64_t n); /* y += share (x - y) */
     /* n numbers at once, the same as n single draws. */
     void (*fill_normal)(jem__random *r, float *out, int64_t n);
     void (*fill_uniform)(jem__random *r, float low, float high, float *out, int64_t n);
@@ -42,6 +46,7 @@ typedef struct jem__kernels {
     void (*axpy)(float a, const float *x, float *y, int64_t n);         /* y += a x */
     float (*dot)(const float *a, const float *b, int64_t n);
     double (*sum_squares)(const float *x, int64_t n);
+    double (*sum_product_squares)(const float *a, const float *b, int64_t n); /* sum (a b)^2 */
 } jem__kernels;
 
 /* The kernels for this machine; and for one instruction set, NULL if not built. */

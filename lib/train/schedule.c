@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 static int32_t digit(char c)
@@ -25,6 +26,9 @@ jem_status jem__schedule_read(jem__schedule *s, const jem_config *config)
     s->rate = jem__config_f64(config, "optimizer.rate");
     s->decay = jem__config_f64(config, "trainer.decay");
     s->warmup = jem__config_i64(config, "trainer.warmup");
+    s->cosine = strcmp(jem__config_str(config, "trainer.schedule"), "cosine") == 0;
+    s->end = jem__config_f64(config, "trainer.rate_end");
+    s->iterations = jem__config_i64(config, "trainer.iterations");
     s->count = 0;
     for (const char *c = text; *c; c++) most += *c == ',';
     JEM__TRY(jem__alloc(&s->at, most, sizeof *s->at));
@@ -47,10 +51,20 @@ void jem__schedule_clear(jem__schedule *s)
     s->at = NULL;
 }
 
+/* The cosine's share of the rate: 1 until the warm-up is over, s->end at the end. */
+static double cosine(const jem__schedule *s, int64_t step)
+{
+    const double pi = 3.14159265358979323846;
+    int64_t whole = s->iterations - s->warmup, at = step - s->warmup;
+    if (at <= 0) return 1;
+    return s->end + (1 - s->end) * (1 + cos(pi * (double)at / (double)whole)) / 2;
+}
+
 double jem__schedule_rate(const jem__schedule *s, int64_t step)
 {
     double rate = s->rate;
     if (step + 1 < s->warmup) rate *= (double)(step + 1) / (double)s->warmup;
+    if (s->cosine) return rate * cosine(s, step);
     for (int64_t i = 0; i < s->count; i++)
         if (s->at[i] <= step) rate *= s->decay;
     return rate;

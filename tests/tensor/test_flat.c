@@ -93,6 +93,12 @@ START_TEST(optimizers_have_the_same_bits)
             fill(s[j], N, 6, 0, 1);
             k->sgd(&u, g, w[j], m[j], N);
             k->adam(&u, g, w[j], m[j], s[j], N);
+            u.nesterov = 1;
+            k->sgd(&u, g, w[j], m[j], N);
+            u.nesterov = 0;
+            k->ascend(0.3f, 0, g, w[j], N);
+            k->ascend(0.3f, 1, g, w[j], N);
+            k->approach(0.1f, g, s[j], N);
         }
         ck_assert_mem_eq(w[0], w[1], sizeof w[0]);
         ck_assert_mem_eq(m[0], m[1], sizeof m[0]);
@@ -104,11 +110,12 @@ END_TEST
 START_TEST(sums)
 {
     float a[N], b[N], out[N];
-    double squares = 0, dot = 0;
+    double squares = 0, products = 0, dot = 0;
     fill(a, N, 7, -1, 1);
     fill(b, N, 8, -1, 1);
     for (int i = 0; i < N; i++) {
         squares += (double)a[i] * (double)a[i];
+        products += pow((double)a[i] * (double)b[i], 2);
         dot += (double)a[i] * (double)b[i];
     }
     EACH_ISA
@@ -118,11 +125,22 @@ START_TEST(sums)
         ck_assert_double_eq_tol((double)k->dot(a, b, N), dot, 1e-4);
         ck_assert_float_eq(k->dot(a, b, N), plain->dot(a, b, N));
         ck_assert_double_eq(k->sum_squares(a, N), plain->sum_squares(a, N));
+        ck_assert_double_eq_tol(k->sum_product_squares(a, b, N), products, 1e-9);
+        ck_assert_double_eq(k->sum_product_squares(a, b, N), plain->sum_product_squares(a, b, N));
         k->add(a, b, out, N);
         for (int i = 0; i < N; i++) ck_assert_float_eq(out[i], a[i] + b[i]);
         memcpy(out, b, sizeof out);
         k->axpy(0.5f, a, out, N);
         for (int i = 0; i < N; i++) ck_assert_float_eq(out[i], b[i] + 0.5f * a[i]);
+        memcpy(out, b, sizeof out);
+        k->approach(0.25f, a, out, N);
+        for (int i = 0; i < N; i++) ck_assert_float_eq(out[i], b[i] + 0.25f * (a[i] - b[i]));
+        memcpy(out, b, sizeof out);
+        k->ascend(0.5f, 0, a, out, N);
+        for (int i = 0; i < N; i++) ck_assert_float_eq(out[i], b[i] + a[i] * 0.5f);
+        memcpy(out, b, sizeof out);
+        k->ascend(0.5f, 1, a, out, N);
+        for (int i = 0; i < N; i++) ck_assert_float_eq(out[i], b[i] + b[i] * b[i] * a[i] * 0.5f);
     }
 }
 END_TEST

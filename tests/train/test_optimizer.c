@@ -55,7 +55,7 @@ static double set_gradients(jem_model *model, int64_t step)
 }
 
 typedef struct reference {
-    int adam;
+    int adam, nesterov;
     double rate, beta1, beta2, epsilon, momentum, decay, clip;
     double *value, *first, *second; /* all parameters in order, statistics too */
     int64_t steps;
@@ -82,7 +82,7 @@ static void reference_step(reference *r, jem_model *model, double norm)
                 *p -= r->rate * mean / (sqrt(square) + r->epsilon);
             } else {
                 *m = r->steps == 1 ? d : r->momentum * *m + d;
-                *p -= r->rate * *m;
+                *p -= r->rate * (r->nesterov ? d + r->momentum * *m : *m);
             }
         }
         at += n;
@@ -165,6 +165,160 @@ START_TEST(sgd)
 }
 END_TEST
 
+START_TEST(nesterov)
+{
+    follow("optimizer.name=sgd optimizer.rate=0.1 optimizer.nesterov=1",
+           (reference){.nesterov = 1, .rate = 0.1, .momentum = 0.9});
+    follow("optimizer.name=sgd optimizer.rate=0.1 optimizer.nesterov=1 optimizer.momentum=0.5 "
+           "optimizer.weight_decay=0.01 optimizer.clip=0.5",
+           (reference){.nesterov = 1, .rate = 0.1, .momentum = 0.5, .decay = 0.01, .clip = 0.5});
+    jem_model *model = tiny_model();
+    jem_config *config;
+    jem_optimizer *optimizer;
+    OK(jem_config_create(&config));
+    OK(jem_config_parse(config, "optimizer.nesterov=1"));
+    FAILS(JEM_ERROR_CONFIG, jem_optimizer_create(&optimizer, model, config), "name=adam");
+    OK(jem_config_parse(config, "optimizer.name=sgd optimizer.momentum=0"));
+    FAILS(JEM_ERROR_CONFIG, jem_optimizer_create(&optimizer, model, config), "momentum=0");
+    ck_assert_ptr_null(optimizer);
+    jem_config_destroy(config);
+    jem_model_destroy(model);
+}
+END_TEST
+
+/* All parameters and statistics in order: the caller frees. */
+static float *values_of(jem_model *model, int64_t *total)
+{
+    int64_t count = jem_model_parameter_count(model);
+    *total = 0;
+    for (int64_t i = 0; i < count; i++) *total += elements_of(model, i, NULL);
+    float *values = malloc((size_t)*total * sizeof *values), *at = values;
+    for (int64_t i = 0; i < count; i++) {
+        OK(jem_model_parameter_get(model, i, at, elements_of(model, i, NULL)));
+        at += elements_of(model, i, NULL);
+    }
+    return values;
+}
+
+/* The ascent e against double arithmetic; then back to the same bits. */
+static void ascent(const char *settings, double rho, int adaptive)
+{
+    jem_model *model = tiny_model();
+    jem_optimizer *optimizer = optimizer_of(model, settings);
+    double squares = 0, worst = 0, length = 0;
+    int64_t total, at = 0;
+    set_gradients(model, 1);
+    float *before = values_of(model, &total);
+    OK(jem_optimizer_ascend(optimizer));
+    float *after = values_of(model, &total);
+    for (int pass = 0; pass < 2; pass++) {
+        at = 0;
+        for (int64_t i = 0; i < jem_model_parameter_count(model); i++) {
+            jem_parameter_kind kind;
+            int64_t n = elements_of(model, i, &kind);
+            float *g = NULL;
+            if (kind == JEM_PARAMETER_TRAINABLE) OK(jem_model_gradient_map(model, i, &g));
+            for (int64_t j = 0; j < n; j++) {
+                double w = (double)before[at + j], d = g ? (double)g[j] : 0;
+                double e = (adaptive ? w * w : 1) * d * rho / (sqrt(squares) + 1e-12);
+                double moved = (double)after[at + j] - w;
+                if (pass == 0) squares += d * d * (adaptive ? w * w : 1);
+                if (pass == 1) worst = fmax(worst, fabs(moved - e));
+                if (pass == 1) length += e * e;
+            }
+            at += n;
+        }
+    }
+    ck_assert_double_le(worst, 2e-7 * (1 + rho));
+    ck_assert_double_gt(sqrt(length), 0.05 * rho);
+    FAILS(JEM_ERROR_STATE, jem_optimizer_ascend(optimizer), "already");
+    FAILS(JEM_ERROR_STATE, jem_optimizer_step(optimizer, NULL), "jem_optimizer_restore");
+    OK(jem_optimizer_restore(optimizer));
+    free(after);
+    after = values_of(model, &total);
+    ck_assert_int_eq(memcmp(before, after, (size_t)total * sizeof *after), 0);
+    FAILS(JEM_ERROR_STATE, jem_optimizer_restore(optimizer), "jem_optimizer_ascend");
+    OK(jem_optimizer_step(optimizer, NULL));
+    free(before);
+    free(after);
+    jem_optimizer_destroy(optimizer);
+    jem_model_destroy(model);
+}
+
+START_TEST(sam)
+{
+    ascent("optimizer.sam_rho=0.05", 0.05, 0);
+    ascent("optimizer.sam_rho=2 optimizer.sam_adaptive=1 optimizer.name=sgd", 2, 1);
+    jem_model *model = tiny_model();
+    jem_optimizer *without = optimizer_of(model, "");
+    FAILS(JEM_ERROR_STATE, jem_optimizer_ascend(without), "sam_rho is 0");
+    FAILS(JEM_ERROR_STATE, jem_optimizer_restore(without), "sam_rho is 0");
+    FAILS(JEM_ERROR_ARGUMENT, jem_optimizer_ascend(NULL), "optimizer");
+    FAILS(JEM_ERROR_ARGUMENT, jem_optimizer_restore(NULL), "optimizer");
+    jem_optimizer_destroy(without);
+    /* Gradients that are all 0 move nothing; one that is none changes nothing. */
+    for (int adaptive = 0; adaptive < 2; adaptive++) {
+        jem_optimizer *with =
+            optimizer_of(model, adaptive ? "optimizer.sam_rho=1 optimizer.sam_adaptive=1"
+                                         : "optimizer.sam_rho=1");
+        int64_t total;
+        float *before = values_of(model, &total), *g;
+        OK(jem_model_gradient_zero(model));
+        OK(jem_optimizer_ascend(with));
+        float *after = values_of(model, &total);
+        ck_assert_int_eq(memcmp(before, after, (size_t)total * sizeof *after), 0);
+        OK(jem_optimizer_restore(with));
+        OK(jem_model_gradient_map(model, 0, &g));
+        g[3] = NAN;
+        FAILS(JEM_ERROR_DIVERGED, jem_optimizer_ascend(with), "f.conv1.weight");
+        free(after);
+        after = values_of(model, &total);
+        ck_assert_int_eq(memcmp(before, after, (size_t)total * sizeof *after), 0);
+        FAILS(JEM_ERROR_STATE, jem_optimizer_restore(with), "jem_optimizer_ascend");
+        free(before);
+        free(after);
+        jem_optimizer_destroy(with);
+    }
+    jem_model_destroy(model);
+}
+END_TEST
+
+/* Weight decay and moments, too, leave the body alone. */
+START_TEST(head_only)
+{
+    const char *const settings[] = {
+        "optimizer.head_only=1 optimizer.weight_decay=0.1 optimizer.rate=0.1",
+        "optimizer.head_only=1 optimizer.name=sgd optimizer.rate=0.1 optimizer.sam_rho=0.1"};
+    for (int s = 0; s < 2; s++) {
+        jem_model *model = tiny_model(), *before;
+        jem_optimizer *optimizer = optimizer_of(model, settings[s]);
+        jem__optimizer_state state;
+        jem__optimizer_state_of(optimizer, &state);
+        ck_assert_int_eq(state.elements, 3 * 64 + 3);
+        OK(jem_model_clone(&before, model));
+        set_gradients(model, 0);
+        if (s) OK(jem_optimizer_ascend(optimizer));
+        if (s) OK(jem_optimizer_restore(optimizer));
+        OK(jem_optimizer_step(optimizer, NULL));
+        for (int64_t i = 0; i < jem_model_parameter_count(model); i++) {
+            const char *name;
+            int64_t n;
+            float *a, *b;
+            OK(jem_model_parameter_info(model, i, &name, NULL, NULL, &n, NULL));
+            OK(jem_model_parameter_map(model, i, &a));
+            OK(jem_model_parameter_map(before, i, &b));
+            int same = memcmp(a, b, (size_t)n * sizeof *a) == 0;
+            ck_assert_msg(same == (strncmp(name, "class_output.", 13) != 0), "%s", name);
+            OK(jem_model_parameter_unmap(model, i));
+            OK(jem_model_parameter_unmap(before, i));
+        }
+        jem_model_destroy(before);
+        jem_optimizer_destroy(optimizer);
+        jem_model_destroy(model);
+    }
+}
+END_TEST
+
 START_TEST(gradients_stay)
 {
     jem_model *model = tiny_model();
@@ -243,4 +397,5 @@ START_TEST(bad_arguments)
 }
 END_TEST
 
-TESTS("optimizer", adam, sgd, gradients_stay, non_finite_gradients, bad_arguments)
+TESTS("optimizer", adam, sgd, nesterov, sam, head_only, gradients_stay, non_finite_gradients,
+      bad_arguments)

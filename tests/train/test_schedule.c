@@ -1,5 +1,6 @@
 #include "helpers.h"
 #include "train/schedule.h"
+#include <math.h>
 
 static jem_status read_schedule(jem__schedule *schedule, const char *settings)
 {
@@ -31,6 +32,31 @@ START_TEST(rates)
 }
 END_TEST
 
+/* The closed form of PyTorch's CosineAnnealingLR, from the end of the warm-up on. */
+START_TEST(cosine)
+{
+    jem__schedule s;
+    OK(read_schedule(&s, "trainer.schedule=cosine optimizer.rate=2 trainer.iterations=8 "
+                         "trainer.decay_at=1,2,3 trainer.decay=0.5"));
+    const double pi = acos(-1);
+    for (int i = 0; i < 8; i++)
+        ck_assert_double_eq_tol(jem__schedule_rate(&s, i), 1 + cos(pi * i / 8), 1e-15);
+    jem__schedule_clear(&s);
+    OK(read_schedule(&s, "trainer.schedule=cosine optimizer.rate=2 trainer.iterations=12 "
+                         "trainer.warmup=4 trainer.rate_end=0.1"));
+    for (int i = 0; i < 4; i++) ck_assert_double_eq(jem__schedule_rate(&s, i), 0.5 * (i + 1));
+    for (int i = 4; i < 12; i++)
+        ck_assert_double_eq_tol(jem__schedule_rate(&s, i),
+                                0.2 + 1.8 * (1 + cos(pi * (i - 4) / 8)) / 2, 1e-15);
+    jem__schedule_clear(&s);
+    /* A run that is all warm-up. */
+    OK(read_schedule(&s, "trainer.schedule=cosine optimizer.rate=2 trainer.iterations=4 "
+                         "trainer.warmup=8"));
+    for (int i = 0; i < 4; i++) ck_assert_double_eq(jem__schedule_rate(&s, i), 0.25 * (i + 1));
+    jem__schedule_clear(&s);
+}
+END_TEST
+
 START_TEST(lists_that_are_none)
 {
     static const char *const texts[] = {
@@ -47,4 +73,4 @@ START_TEST(lists_that_are_none)
 }
 END_TEST
 
-TESTS("schedule", rates, lists_that_are_none)
+TESTS("schedule", rates, cosine, lists_that_are_none)
