@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -123,90 +121,4 @@ jem_status jem__file_read(uint8_t **bytes, int64_t *size, const char *path, int6
         *size = 0;
     }
     return status;
-}
-
-/* ---- Writing ---- */
-
-struct jem__writer {
-    int fd;
-    char *path, *temporary;
-};
-
-jem_status jem__writer_open(jem__writer **out, const char *path)
-{
-    jem__writer *w = NULL;
-    int64_t room = (int64_t)strlen(path) + 32;
-    *out = NULL;
-    JEM__TRY(jem__calloc(&w, 1, sizeof *w));
-    w->fd = -1;
-    w->path = jem__strdup(path);
-    if (!w->path || jem__alloc(&w->temporary, room, 1)) {
-        jem__writer_abandon(w);
-        return JEM_ERROR_MEMORY;
-    }
-    snprintf(w->temporary, (size_t)room, "%s.tmp.%ld", path, (long)getpid());
-    unlink(w->temporary); /* left by a process of this number that was killed */
-    w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (w->fd < 0) {
-        jem_status status = jem__fail(JEM_ERROR_IO, "%s: cannot create: %s", path, reason());
-        jem__writer_abandon(w);
-        return status;
-    }
-    *out = w;
-    return JEM_OK;
-}
-
-jem_status jem__writer_write(jem__writer *w, const void *bytes, int64_t size)
-{
-    const uint8_t *at = bytes;
-    while (size > 0) {
-        ssize_t n = write(w->fd, at, (size_t)size);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return jem__fail(JEM_ERROR_IO, "%s: cannot write: %s", w->path, reason());
-        at += n;
-        size -= n;
-    }
-    return JEM_OK;
-}
-
-/* Makes the rename itself durable. */
-static void sync_folder(const char *path)
-{
-    char *folder = jem__strdup(path), *slash = folder ? strrchr(folder, '/') : NULL;
-    if (slash) slash[slash == folder] = 0;
-    int fd = folder ? open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-    jem__free(folder);
-}
-
-jem_status jem__writer_commit(jem__writer *w)
-{
-    jem_status status = JEM_OK;
-    if (fsync(w->fd)) status = jem__fail(JEM_ERROR_IO, "%s: cannot flush: %s", w->path, reason());
-    int fd = w->fd;
-    w->fd = -1;
-    if (close(fd) && !status)
-        status = jem__fail(JEM_ERROR_IO, "%s: cannot close: %s", w->path, reason());
-    if (!status && rename(w->temporary, w->path))
-        status = jem__fail(JEM_ERROR_IO, "%s: cannot rename: %s", w->path, reason());
-    if (!status) {
-        sync_folder(w->path);
-        jem__free(w->temporary);
-        w->temporary = NULL;
-    }
-    jem__writer_abandon(w);
-    return status;
-}
-
-void jem__writer_abandon(jem__writer *w)
-{
-    if (!w) return;
-    if (w->fd >= 0) close(w->fd);
-    if (w->temporary) unlink(w->temporary);
-    jem__free(w->temporary);
-    jem__free(w->path);
-    jem__free(w);
 }

@@ -1,4 +1,4 @@
-/* Files: bounded reading, gzip, atomic writing. Errors name the path. */
+/* Files: bounded reading, gzip (file.c), atomic writing (writer.c). Errors name the path. */
 #ifndef JEM__BASE_FILE_H
 #define JEM__BASE_FILE_H
 
@@ -11,10 +11,15 @@ jem_status jem__file_read(uint8_t **bytes, int64_t *size, const char *path, int6
                           int32_t gzip);
 int32_t jem__file_exists(const char *path);
 
-/* Writes path.tmp.PID, flushes, fsyncs, renames over path, fsyncs the directory.
-   On any failure the temporary file is removed and path is untouched. */
+/* Writes path.tmp.PID.N, fsyncs it, renames it over path and fsyncs the folder. On
+   any failure before the rename path is untouched and the temporary file gone.
+   What killed processes left of the same path is removed when a writer opens; a
+   lock (flock) tells it from the files of writers at work. */
 typedef struct jem__writer jem__writer;
 jem_status jem__writer_open(jem__writer **writer, const char *path);
+/* The commit keeps older files: path.1 is the one replaced, path.2 the one before
+   it, ..., `count` files in all. 1, the default: path alone. */
+void jem__writer_keep(jem__writer *writer, int64_t count);
 jem_status jem__writer_write(jem__writer *writer, const void *bytes, int64_t size);
 jem_status jem__writer_commit(jem__writer *writer); /* frees it, also on failure */
 void jem__writer_abandon(jem__writer *writer);      /* frees it; NULL is fine */

@@ -101,9 +101,91 @@ START_TEST(writing_is_atomic)
     OK(jem__writer_open(&writer, path));
     FAILS(JEM_ERROR_IO, jem__writer_commit(writer), "taken");
     char left[4300];
-    snprintf(left, sizeof left, "%s.tmp.%ld", path, (long)getpid());
+    snprintf(left, sizeof left, "%s.tmp.%ld.0", path, (long)getpid());
     ck_assert(!jem__file_exists(left));
 }
 END_TEST
 
-TESTS("file", reading, gzip, writing_is_atomic)
+static void write_text(const char *text, int64_t keep)
+{
+    jem__writer *writer;
+    OK(jem__writer_open(&writer, path));
+    jem__writer_keep(writer, keep);
+    OK(jem__writer_write(writer, text, (int64_t)strlen(text)));
+    OK(jem__writer_commit(writer));
+}
+
+static int holds(const char *suffix, const char *text)
+{
+    char name[4300];
+    uint8_t *bytes;
+    int64_t size;
+    snprintf(name, sizeof name, "%s%s", path, suffix);
+    if (!text) return !jem__file_exists(name);
+    OK(jem__file_read(&bytes, &size, name, 99, 0));
+    int same = strcmp((char *)bytes, text) == 0;
+    jem__free(bytes);
+    return same;
+}
+
+START_TEST(older_files_are_kept)
+{
+    in_folder("kept");
+    write_text("one", 1);
+    write_text("two", 1);
+    ck_assert(holds("", "two") && holds(".1", NULL));
+    write_text("three", 3);
+    ck_assert(holds("", "three") && holds(".1", "two") && holds(".2", NULL));
+    write_text("four", 3);
+    write_text("five", 3);
+    ck_assert(holds("", "five") && holds(".1", "four") && holds(".2", "three"));
+    ck_assert(holds(".3", NULL));
+    /* An older file that cannot give way stops the commit, and path stays. */
+    char taken[4300];
+    snprintf(taken, sizeof taken, "%s.1", path);
+    unlink(taken);
+    ck_assert_int_eq(mkdir(taken, 0777), 0);
+    jem__writer *writer;
+    OK(jem__writer_open(&writer, path));
+    jem__writer_keep(writer, 2);
+    FAILS(JEM_ERROR_IO, jem__writer_commit(writer), "kept.1");
+    ck_assert(holds("", "five"));
+}
+END_TEST
+
+/* Writers of one path do not see each other's bytes: the last commit wins whole. */
+START_TEST(two_writers)
+{
+    jem__writer *a, *b;
+    in_folder("shared");
+    OK(jem__writer_open(&a, path));
+    OK(jem__writer_write(a, "aaaa", 4));
+    OK(jem__writer_open(&b, path));
+    OK(jem__writer_write(b, "bb", 2));
+    OK(jem__writer_commit(a));
+    ck_assert(holds("", "aaaa"));
+    OK(jem__writer_write(b, "bb", 2));
+    OK(jem__writer_commit(b));
+    ck_assert(holds("", "bbbb"));
+}
+END_TEST
+
+START_TEST(what_killed_writers_left_is_removed)
+{
+    static const char *const left[] = {".tmp.1.0", ".tmp.99999", ".tmp.4.12"};
+    static const char *const other[] = {".tmp.x", ".tmp", "-other.tmp.1.0"};
+    char name[4300];
+    in_folder("left");
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "%s%s", path, left[i]);
+        test_put(name, "half", 4);
+        snprintf(name, sizeof name, "%s%s", path, other[i]);
+        test_put(name, "mine", 4);
+    }
+    write_text("whole", 1);
+    for (int i = 0; i < 3; i++) ck_assert(holds(left[i], NULL) && holds(other[i], "mine"));
+}
+END_TEST
+
+TESTS("file", reading, gzip, writing_is_atomic, older_files_are_kept, two_writers,
+      what_killed_writers_left_is_removed)

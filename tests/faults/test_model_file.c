@@ -99,7 +99,7 @@ START_TEST(full_disk)
         ck_assert_int_eq(size, size_after);
         ck_assert_mem_eq(old, now, (size_t)size);
         free(now);
-        snprintf(left, sizeof left, "%s.tmp.%ld", path, (long)getpid());
+        snprintf(left, sizeof left, "%s.tmp.%ld.0", path, (long)getpid());
         ck_assert_int_ne(access(left, F_OK), 0);
     }
     free(old);

@@ -1,0 +1,198 @@
+/* Atomic writing: at any moment path is a whole file, the old one or the new. */
+#define _GNU_SOURCE
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct jem__writer {
+    int fd;
+    int64_t keep, room; /* files kept; bytes of `temporary` and `older` */
+    char *path, *temporary, *older;
+};
+
+static jem_status refused(const char *path, const char *act)
+{
+    char text[128];
+    return jem__fail(JEM_ERROR_IO, "%s: cannot %s: %s", path, act,
+                     strerror_r(errno, text, sizeof text));
+}
+
+/* ---- Temporary files ---- */
+
+/* Opens the folder of path; name gets the rest of path. -1 on failure. */
+static int open_folder(const char *path, const char **name)
+{
+    const char *slash = strrchr(path, '/');
+    *name = slash ? slash + 1 : path;
+    if (!slash) return open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char *folder = jem__strdup(path);
+    if (!folder) return -1;
+    folder[slash == path ? 1 : slash - path] = 0;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    jem__free(folder);
+    return fd;
+}
+
+static int32_t is_temporary(const char *entry, const char *name)
+{
+    size_t n = strlen(name);
+    return strncmp(entry, name, n) == 0 && strncmp(entry + n, ".tmp.", 5) == 0 &&
+           strspn(entry + n + 5, "0123456789.") == strlen(entry + n + 5);
+}
+
+/* A file that can be locked has lost its writer. */
+static void remove_if_left(int folder, const char *entry)
+{
+    int fd = openat(folder, entry, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) unlinkat(folder, entry, 0);
+    close(fd);
+}
+
+/* What cannot be listed or locked stays: it is in nobody's way. */
+static void remove_left(const char *path)
+{
+    const char *name;
+    int fd = open_folder(path, &name);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!folder) {
+        if (fd >= 0) close(fd);
+        return;
+    }
+    for (struct dirent *e; (e = readdir(folder));)
+        if (is_temporary(e->d_name, name)) remove_if_left(fd, e->d_name);
+    closedir(folder);
+}
+
+/* Makes and locks a temporary file of a name that nobody has. */
+static jem_status make_temporary(jem__writer *w)
+{
+    enum { ATTEMPTS = 1000 };
+    for (int i = 0; i < ATTEMPTS; i++) {
+        struct stat info;
+        snprintf(w->temporary, (size_t)w->room, "%s.tmp.%ld.%d", w->path, (long)getpid(), i);
+        w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (w->fd < 0 && errno == EEXIST) continue;
+        if (w->fd < 0) break;
+        while (flock(w->fd, LOCK_EX) && errno == EINTR) {
+        }
+        /* Between the two calls it may have been taken for one that was left. */
+        if (fstat(w->fd, &info) || info.st_nlink > 0) return JEM_OK;
+        close(w->fd);
+        w->fd = -1;
+    }
+    jem_status status = refused(w->path, "create");
+    jem__free(w->temporary);
+    w->temporary = NULL;
+    return status;
+}
+
+jem_status jem__writer_open(jem__writer **out, const char *path)
+{
+    jem__writer *w = NULL;
+    *out = NULL;
+    JEM__TRY(jem__calloc(&w, 1, sizeof *w));
+    w->fd = -1;
+    w->keep = 1;
+    w->room = (int64_t)strlen(path) + 48;
+    w->path = jem__strdup(path);
+    jem_status status = w->path ? JEM_OK : JEM_ERROR_MEMORY;
+    if (!status) status = jem__alloc(&w->temporary, w->room, 1);
+    if (!status) status = jem__alloc(&w->older, 2 * w->room, 1);
+    if (!status) {
+        remove_left(path);
+        status = make_temporary(w);
+    } else {
+        jem__free(w->temporary);
+        w->temporary = NULL;
+    }
+    if (status)
+        jem__writer_abandon(w);
+    else
+        *out = w;
+    return status;
+}
+
+void jem__writer_keep(jem__writer *writer, int64_t count)
+{
+    writer->keep = count;
+}
+
+jem_status jem__writer_write(jem__writer *w, const void *bytes, int64_t size)
+{
+    const uint8_t *at = bytes;
+    while (size > 0) {
+        ssize_t n = write(w->fd, at, (size_t)size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return refused(w->path, "write");
+        at += n;
+        size -= n;
+    }
+    return JEM_OK;
+}
+
+/* ---- The commit ---- */
+
+/* path.1 becomes path.2 and so on; then path is path.1 as well. */
+static jem_status shift(const jem__writer *w)
+{
+    char *from = w->older, *to = w->older + w->room;
+    for (int64_t i = w->keep - 1; i > 1; i--) {
+        snprintf(from, (size_t)w->room, "%s.%lld", w->path, (long long)(i - 1));
+        snprintf(to, (size_t)w->room, "%s.%lld", w->path, (long long)i);
+        if (rename(from, to) && errno != ENOENT) return refused(to, "rename");
+    }
+    if (w->keep < 2) return JEM_OK;
+    snprintf(to, (size_t)w->room, "%s.1", w->path);
+    if (unlink(to) && errno != ENOENT) return refused(to, "remove");
+    if (link(w->path, to) == 0 || errno == ENOENT) return JEM_OK;
+    /* A file system without hard links: for a moment there is path.1 alone. */
+    return rename(w->path, to) ? refused(to, "rename") : JEM_OK;
+}
+
+/* Makes the rename itself durable. Not every file system can sync a folder. */
+static jem_status sync_folder(const char *path)
+{
+    const char *name;
+    int fd = open_folder(path, &name);
+    if (fd < 0) return JEM_OK;
+    jem_status status = JEM_OK;
+    if (fsync(fd) && errno != EINVAL && errno != EROFS && errno != ENOTSUP)
+        status = refused(path, "flush the folder of the new file");
+    close(fd);
+    return status;
+}
+
+/* The lock is held until the file has its name. */
+jem_status jem__writer_commit(jem__writer *w)
+{
+    jem_status status = fsync(w->fd) ? refused(w->path, "flush") : JEM_OK;
+    if (!status) status = shift(w);
+    if (!status && rename(w->temporary, w->path)) status = refused(w->path, "rename");
+    if (!status) {
+        jem__free(w->temporary);
+        w->temporary = NULL;
+        status = sync_folder(w->path);
+    }
+    jem__writer_abandon(w);
+    return status;
+}
+
+void jem__writer_abandon(jem__writer *w)
+{
+    if (!w) return;
+    if (w->temporary) unlink(w->temporary);
+    if (w->fd >= 0) close(w->fd);
+    jem__free(w->temporary);
+    jem__free(w->older);
+    jem__free(w->path);
+    jem__free(w);
+}
