@@ -26,6 +26,7 @@ enum {
     JEM_CANCELLED =
         1, /* stopped by a callback or a cancel call; state is that of the last complete step */
     JEM_END = 2, /* nothing is left to do (all iterations done, loader without repeat exhausted) */
+    JEM_ROLLED_BACK = 3,        /* training diverged and went back to its last good state; go on */
     JEM_ERROR_ARGUMENT = -1,    /* NULL, a bad count, a value out of range */
     JEM_ERROR_SHAPE = -2,       /* a shape or capacity that does not fit */
     JEM_ERROR_CONFIG = -3,      /* an unknown key or a value outside its range */

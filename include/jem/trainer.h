@@ -29,6 +29,10 @@ typedef struct jem_trainer_callbacks {
     int64_t struct_size; /* sizeof(jem_trainer_callbacks) */
     void *user;
     int32_t (*step)(void *user, jem_trainer *trainer, int64_t step);
+    /* After a roll-back from step `from` to step `to`; see jem_trainer_rollbacks. May be
+       NULL, or missing where struct_size says so. */
+    int32_t (*rollback)(void *user, jem_trainer *trainer, int64_t from, int64_t to,
+                        const char *reason);
 } jem_trainer_callbacks;
 
 /* Keys: trainer.* loader.* sampler.* optimizer.*. data is used for p(x) and
@@ -38,10 +42,25 @@ JEM_API jem_status jem_trainer_create(jem_trainer **trainer, jem_model *model, j
                                       const jem_config *config);
 JEM_API void jem_trainer_destroy(jem_trainer *trainer);
 
-/* One training step. JEM_END once trainer.iterations are done. JEM_ERROR_DIVERGED
+/* Divergence. With trainer.retries > 0 the trainer keeps copies of its whole state,
+   trainer.snapshot_every steps apart (they take twice the memory of weights,
+   optimizer and buffer). A state counts as good once as many more steps went well. A
+   step that diverges then leads back to the last good state, and the run goes on
+   with another noise seed and, for each roll-back so far, a rate times
+   trainer.response_rate, trainer.response_penalty more energy penalty and
+   trainer.response_steps more Langevin steps. A healthy run is not changed by any of
+   this, bit for bit, and a resumed run rolls back as the unbroken one does.
+
+   What diverges: numbers that are not finite, a gap beyond trainer.gap_limit, and what
+   trainer.guard_energy, _gradient, _clamped and _distance forbid in
+   trainer.guard_patience steps in a row. */
+
+/* One training step. JEM_ROLLED_BACK: it diverged, and the trainer is that of an
+   earlier step; go on. JEM_END once trainer.iterations are done. JEM_ERROR_DIVERGED
    if energies, losses, gradients or chains are not finite, or the energy gap
    exceeds trainer.gap_limit: the text names what, where and how large; weights,
-   optimizer and buffer are those of the step before. JEM_CANCELLED likewise. */
+   optimizer and buffer are those of the step before, and no roll-back is left
+   (trainer.retries of them, 0 by default). JEM_CANCELLED likewise. */
 JEM_API jem_status jem_trainer_step(jem_trainer *trainer);
 /* Steps until JEM_END (returned as JEM_OK), an error or a cancel. callbacks may be NULL. */
 JEM_API jem_status jem_trainer_run(jem_trainer *trainer, const jem_trainer_callbacks *callbacks);
@@ -52,10 +71,16 @@ JEM_API void jem_trainer_cancel(jem_trainer *trainer);
 JEM_API jem_status jem_trainer_progress(const jem_trainer *trainer, int64_t *step,
                                         int64_t *iterations);
 
+/* Roll-backs so far, over the whole run, and the last one: the step that failed, the
+   step returned to, and why (contract of jem_last_error; empty after a resume).
+   Outputs may be NULL. Errors: ARGUMENT. */
+JEM_API jem_status jem_trainer_rollbacks(const jem_trainer *trainer, int64_t *count, int64_t *from,
+                                         int64_t *to, char *reason, int64_t capacity);
+
 /* Metrics of the last step, by index; names are static: step, images_per_second,
    loss, loss_px, loss_pyx, accuracy, energy_data, energy_sample, gap,
    gradient_norm, distance, clamped, buffer_age, rate, seconds_load,
-   seconds_sample, seconds_pass, seconds_update. NaN where one does not apply. */
+   seconds_sample, seconds_pass, seconds_update, rollbacks. NaN where one does not apply. */
 JEM_API int64_t jem_trainer_metric_count(void);
 JEM_API const char *jem_trainer_metric_name(int64_t index);
 JEM_API jem_status jem_trainer_metrics(const jem_trainer *trainer, double *values,

@@ -93,6 +93,17 @@ const jem__key jem__keys[] = {
       "after the warm-up the rate decays at trainer.decay_at, or by a cosine to the end"),
     F("trainer.rate_end", "0", 0, 1, "share of the rate that the cosine ends with"),
     F("trainer.gap_limit", "1e4", 0, 1e30, "largest |mean E(x_p) - mean E(x_q)|; beyond: diverged"),
+    I("trainer.retries", "0", 0, 1000, "roll-backs of a run that diverges; 0: it ends"),
+    I("trainer.snapshot_every", "50", 1, 1000000000, "steps between copies of the last good state"),
+    F("trainer.guard_energy", "0", 0, 1e30, "largest |mean E| of data or samples; 0: any"),
+    F("trainer.guard_gradient", "0", 0, 1e30, "largest gradient norm, before the clip; 0: any"),
+    F("trainer.guard_clamped", "0", 0, 1, "largest share of sampled pixels at the box; 0: any"),
+    F("trainer.guard_distance", "0", 0, 1e30, "largest mean distance of chains; 0: any"),
+    I("trainer.guard_patience", "1", 1, 1000000, "steps in a row beyond a guard that count"),
+    F("trainer.response_rate", "0.5", 0, 1, "factor of the rate for each roll-back"),
+    F("trainer.response_penalty", "0", 0, 1e6, "energy penalty more for each roll-back"),
+    I("trainer.response_steps", "0", 0, 1000000, "Langevin steps more for each roll-back"),
+    I("trainer.keep", "1", 1, 1000, "checkpoints of a run: the last one and older ones"),
     I("trainer.seed", "0", 0, 9e18, "seed of everything in a run whose own seed is not set"),
 };
 

@@ -82,6 +82,8 @@ const char *jem_status_name(jem_status status)
         return "JEM_CANCELLED";
     case JEM_END:
         return "JEM_END";
+    case JEM_ROLLED_BACK:
+        return "JEM_ROLLED_BACK";
     case JEM_ERROR_ARGUMENT:
         return "JEM_ERROR_ARGUMENT";
     case JEM_ERROR_SHAPE:

@@ -26,6 +26,8 @@ jem_status jem__safetensors_add(jem__safetensors *set, const char *name, const c
                                 int64_t dimensions, const int64_t *shape, const void *data);
 jem_status jem__safetensors_set_metadata(jem__safetensors *set, const char *key,
                                          const char *value); /* copies; replaces */
+struct jem__writer;
+jem_status jem__safetensors_write(const jem__safetensors *set, struct jem__writer *writer);
 jem_status jem__safetensors_save(const jem__safetensors *set, const char *path); /* atomic */
 /* bytes NULL: only the size. */
 jem_status jem__safetensors_save_memory(const jem__safetensors *set, void *bytes, int64_t capacity,

@@ -65,11 +65,16 @@ static jem_status to_file(void *user, const void *bytes, int64_t size)
     return jem__writer_write(user, bytes, size);
 }
 
+jem_status jem__safetensors_write(const jem__safetensors *set, jem__writer *writer)
+{
+    return write_set(set, to_file, writer);
+}
+
 jem_status jem__safetensors_save(const jem__safetensors *set, const char *path)
 {
     jem__writer *writer;
     JEM__TRY(jem__writer_open(&writer, path));
-    jem_status status = write_set(set, to_file, writer);
+    jem_status status = jem__safetensors_write(set, writer);
     if (!status) return jem__writer_commit(writer);
     jem__writer_abandon(writer);
     return status;

@@ -396,6 +396,20 @@ jem_status jem_sampler_stats(const jem_sampler *s, double *distance, double *cla
     return JEM_OK;
 }
 
+void jem__sampler_pending_stats(const jem_sampler *s, double *distance, double *clamped,
+                                double *age)
+{
+    *distance = s->next.distance;
+    *clamped = s->next.clamped;
+    *age = s->next.age;
+}
+
+void jem__sampler_set_run(jem_sampler *s, int64_t steps, uint64_t seed)
+{
+    s->steps = steps;
+    s->mover.seed = s->starts.seed = s->buffer.seed = seed;
+}
+
 jem_status jem__sampler_state_of(jem_sampler *s, jem__sampler_state *state)
 {
     JEM__TRY(jem__buffer_fill(&s->buffer));

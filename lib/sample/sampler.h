@@ -21,6 +21,11 @@ jem_status jem__sampler_state_of(jem_sampler *sampler, jem__sampler_state *state
    new draw forgets one that was not committed. */
 jem_status jem__sampler_draw_pending(jem_sampler *sampler, const int32_t *y, int64_t n, float *x);
 void jem__sampler_commit(jem_sampler *sampler, const float *x);
+/* jem_sampler_stats of the draw that is not committed yet. */
+void jem__sampler_pending_stats(const jem_sampler *sampler, double *distance, double *clamped,
+                                double *age);
+/* From the next draw on: steps of a draw, and the seed of slots, starts and noise. */
+void jem__sampler_set_run(jem_sampler *sampler, int64_t steps, uint64_t seed);
 
 /* A cancel that no call has taken up yet; taking it up clears it. */
 int32_t jem__sampler_cancelled(const jem_sampler *sampler);

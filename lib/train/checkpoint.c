@@ -1,91 +1,18 @@
-/* Checkpoints: one safetensors file with all that the rest of a run depends on.
-
-   Metadata: format "jem-checkpoint", version "1", settings (the text of
-   jem_config_parse), data (images and classes), checksum. Tensors: model.*
-   (F32, state_dict names), optimizer.first and .second (F32: moments of all
-   trainable parameters in order), sampler.buffer (F32), sampler.age (I64; -1: a
-   slot still at its start), counters (I64). */
+/* Checkpoints: one safetensors file with all that the rest of a run depends on: the
+   table of state.c as tensors, settings and facts as metadata. docs/formats.md lists
+   every entry. Files of every version from 1 on are read; what a later version adds is
+   an entry that older files may lack. */
 #include "base/config.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "format/safetensors.h"
-#include "train/optimizer.h"
-#include "train/trainer.h"
+#include "train/state.h"
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
-static const char format[] = "jem-checkpoint", version[] = "1";
-
-enum {
-    COUNT_STEP,
-    COUNT_UPDATES,
-    COUNT_DRAWS,
-    COUNT_PX_POSITION,
-    COUNT_LABELLED_POSITION,
-    COUNTERS
-};
-
-/* ---- The state as a list of tensors, for both directions ---- */
-
-typedef struct entry {
-    char name[120];
-    const char *dtype;
-    int64_t dimensions, shape[4], size; /* size in bytes */
-    void *data;                         /* in the trainer */
-} entry;
-
-typedef struct state {
-    entry *entries;
-    int64_t count;
-    int64_t counters[COUNTERS];
-    jem__optimizer_state optimizer;
-    jem__sampler_state sampler; /* buffer NULL: the run does not sample */
-} state;
-
-static void put(state *s, const char *name, const char *dtype, int64_t dimensions,
-                const int64_t *shape, void *data)
-{
-    entry *e = &s->entries[s->count++];
-    jem__format(e->name, sizeof e->name, "%s", name);
-    e->dtype = dtype;
-    e->dimensions = dimensions;
-    e->size = strcmp(dtype, "I64") == 0 ? 8 : 4;
-    e->data = data;
-    for (int64_t i = 0; i < dimensions; i++) {
-        e->shape[i] = shape[i];
-        e->size *= shape[i];
-    }
-}
-
-static jem_status state_of(const jem_trainer *t, state *s)
-{
-    const jem__parameter *list;
-    int64_t n = jem__model_parameters(t->model, &list), counters = COUNTERS;
-    JEM__TRY(jem__calloc(&s->entries, n + 5, sizeof *s->entries));
-    jem__optimizer_state_of(t->optimizer, &s->optimizer);
-    if (t->px > 0) JEM__TRY(jem__sampler_state_of(t->sampler, &s->sampler));
-    s->counters[COUNT_STEP] = t->step;
-    s->counters[COUNT_UPDATES] = *s->optimizer.steps;
-    s->counters[COUNT_DRAWS] = s->sampler.buffer ? *s->sampler.draws : 0;
-    JEM__TRY(jem_loader_tell(t->px_loader, &s->counters[COUNT_PX_POSITION]));
-    JEM__TRY(jem_loader_tell(t->labelled_loader, &s->counters[COUNT_LABELLED_POSITION]));
-    for (int64_t i = 0; i < n; i++) {
-        char name[120];
-        jem__format(name, sizeof name, "model.%s", list[i].name);
-        put(s, name, "F32", list[i].dimensions, list[i].shape, list[i].value);
-    }
-    put(s, "optimizer.first", "F32", 1, &s->optimizer.elements, s->optimizer.first);
-    if (s->optimizer.second)
-        put(s, "optimizer.second", "F32", 1, &s->optimizer.elements, s->optimizer.second);
-    if (s->sampler.buffer) {
-        const int64_t shape[] = {s->sampler.slots, s->sampler.image};
-        put(s, "sampler.buffer", "F32", 2, shape, s->sampler.buffer);
-        put(s, "sampler.age", "I64", 1, &s->sampler.slots, s->sampler.age);
-    }
-    put(s, "counters", "I64", 1, &counters, s->counters);
-    return JEM_OK;
-}
+static const char format[] = "jem-checkpoint";
+enum { VERSION = 1 };
 
 /* ---- Settings ---- */
 
@@ -126,11 +53,13 @@ static int32_t is_free(const char *key, const jem_config *config)
 {
     static const char *const keys[] = {
         "trainer.iterations", "trainer.gap_limit", "trainer.seed", /* its effect is compared */
+        "trainer.keep",       "trainer.retries",   "trainer.snapshot_every",
         "loader.prefetch",    "model.class_names", "model.check_input"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (strcmp(key, keys[i]) == 0) return 1;
     if (strcmp(key, "model.seed") == 0) return jem__config_f64(config, "model.dropout") == 0;
-    return starts_with(key, "context.") || starts_with(key, "dataset.");
+    return starts_with(key, "context.") || starts_with(key, "dataset.") ||
+           starts_with(key, "trainer.guard_") || starts_with(key, "trainer.response_");
 }
 
 static jem_status compare_settings(const char *path, const jem_config *theirs,
@@ -170,14 +99,15 @@ static void data_text(const jem_trainer *t, char *text, size_t size)
 static jem_status describe(const jem_trainer *t, jem__safetensors *set)
 {
     jem_config *config = NULL;
-    char *settings = NULL, data[80];
+    char *settings = NULL, data[80], version[16];
     JEM__TRY(settings_of(t, &config));
     jem_status status = config_text(config, &settings);
     jem_config_destroy(config);
     JEM__TRY(status);
     data_text(t, data, sizeof data);
+    jem__format(version, sizeof version, "%d", VERSION);
     const char *pairs[][2] = {
-        {"format", format}, {"version", version}, {"settings", settings}, {"data", data}};
+        {"format", format}, {"format_version", version}, {"settings", settings}, {"data", data}};
     for (int i = 0; !status && i < 4; i++)
         status = jem__safetensors_set_metadata(set, pairs[i][0], pairs[i][1]);
     if (!status) status = jem__safetensors_seal(set);
@@ -185,22 +115,34 @@ static jem_status describe(const jem_trainer *t, jem__safetensors *set)
     return status;
 }
 
+/* `keep` files in all stay: see jem__writer_keep. */
+static jem_status write_file(const jem__safetensors *set, const char *path, int64_t keep)
+{
+    jem__writer *writer;
+    JEM__TRY(jem__writer_open(&writer, path));
+    jem__writer_keep(writer, keep);
+    jem_status status = jem__safetensors_write(set, writer);
+    if (!status) return jem__writer_commit(writer);
+    jem__writer_abandon(writer);
+    return status;
+}
+
 jem_status jem_trainer_save(const jem_trainer *trainer, const char *path)
 {
     jem__safetensors *set = NULL;
-    state s = {0};
+    jem__state s = {0};
     JEM__REQUIRE(trainer, "jem_trainer_save");
     JEM__REQUIRE(path, "jem_trainer_save");
-    jem_status status = state_of(trainer, &s);
+    jem_status status = jem__state_of(&s, trainer);
     if (!status) status = jem__safetensors_create(&set);
     for (int64_t i = 0; !status && i < s.count; i++) {
-        const entry *e = &s.entries[i];
+        const jem__entry *e = &s.entries[i];
         status = jem__safetensors_add(set, e->name, e->dtype, e->dimensions, e->shape, e->data);
     }
     if (!status) status = describe(trainer, set);
-    if (!status) status = jem__safetensors_save(set, path);
+    if (!status) status = write_file(set, path, jem__config_i64(trainer->config, "trainer.keep"));
     jem__safetensors_destroy(set);
-    jem__free(s.entries);
+    jem__state_clear(&s);
     return status;
 }
 
@@ -215,12 +157,25 @@ static jem_status expect(const jem__safetensors *set, const char *path, const ch
                      got ? got : "", expected);
 }
 
+/* Versions count up from 1. */
+static jem_status check_version(const jem__safetensors *set, const char *path)
+{
+    const char *got = jem__safetensors_metadata(set, "format_version");
+    char known[16];
+    for (int i = 1; got && i <= VERSION; i++) {
+        jem__format(known, sizeof known, "%d", i);
+        if (strcmp(got, known) == 0) return JEM_OK;
+    }
+    return jem__fail(JEM_ERROR_FORMAT, "%s: format_version is '%.16s', this libjem reads 1..%d",
+                     path, got ? got : "", VERSION);
+}
+
 /* Opens a checkpoint that is whole. */
 static jem_status open_checkpoint(jem__safetensors **set, const char *path)
 {
     JEM__TRY(jem__safetensors_load(set, path));
     JEM__TRY(expect(*set, path, "format", format));
-    JEM__TRY(expect(*set, path, "version", version));
+    JEM__TRY(check_version(*set, path));
     const char *settings = jem__safetensors_metadata(*set, "settings");
     const char *data = jem__safetensors_metadata(*set, "data");
     if (!settings || !data)
@@ -267,9 +222,15 @@ static jem_status check_settings(const jem_trainer *t, const jem__safetensors *s
     return status ? status : expect(set, path, "data", data);
 }
 
-static jem_status check_entry(const jem__safetensors *set, const char *path, const entry *e)
+static int32_t may_lack(const jem__safetensors *set, const jem__entry *e)
+{
+    return e->with && (!*e->with || !jem__safetensors_find(set, e->with));
+}
+
+static jem_status check_entry(const jem__safetensors *set, const char *path, const jem__entry *e)
 {
     const jem__tensor_info *info = jem__safetensors_find(set, e->name);
+    if (!info && may_lack(set, e)) return JEM_OK;
     if (!info) return jem__fail(JEM_ERROR_FORMAT, "%s: there is no tensor %s", path, e->name);
     int32_t same = strcmp(info->dtype, e->dtype) == 0 && info->dimensions == e->dimensions &&
                    info->size == e->size;
@@ -281,61 +242,64 @@ static jem_status check_entry(const jem__safetensors *set, const char *path, con
                             path, e->name, info->dtype, info->size, e->dtype, e->size);
 }
 
-static jem_status check_numbers(const jem__safetensors *set, const char *path, int64_t *counters)
+/* Counts and ages; -1 stands for none. */
+static jem_status check_numbers(const jem__safetensors *set, const char *path, const jem__entry *e)
 {
-    const jem__tensor_info *age = jem__safetensors_find(set, "sampler.age");
-    memcpy(counters, jem__safetensors_find(set, "counters")->bytes, COUNTERS * sizeof *counters);
-    for (int i = 0; i < COUNTERS; i++)
-        if (counters[i] < 0 || counters[i] > (int64_t)1 << 40)
-            return jem__fail(JEM_ERROR_FORMAT, "%s: counter %d is %" PRId64 ", expected 0..2^40",
-                             path, i, counters[i]);
-    for (int64_t i = 0; age && i < age->elements; i++) {
-        int64_t value;
-        memcpy(&value, age->bytes + i * 8, sizeof value);
-        if (value < -1 || value > (int64_t)1 << 60)
+    const jem__tensor_info *info = jem__safetensors_find(set, e->name);
+    const int64_t most = starts_with(e->name, "counter.") ? (int64_t)1 << 40 : (int64_t)1 << 60;
+    if (!info || strcmp(e->dtype, "I64") != 0) return JEM_OK;
+    for (int64_t i = 0; i < info->elements; i++) {
+        int64_t value, least = e->least;
+        memcpy(&value, info->bytes + i * 8, sizeof value);
+        if (value < least || value > most)
             return jem__fail(JEM_ERROR_FORMAT,
-                             "%s: the age of slot %" PRId64 " is %" PRId64 ", expected -1..2^60",
-                             path, i, value);
+                             "%s: %s, element %" PRId64 ", is %" PRId64 ", expected %" PRId64
+                             "..%" PRId64,
+                             path, e->name, i, value, least, most);
     }
     return JEM_OK;
 }
 
 static jem_status check_all(const jem_trainer *t, const jem__safetensors *set, const char *path,
-                            state *s)
+                            const jem__state *s)
 {
     JEM__TRY(check_settings(t, set, path));
-    for (int64_t i = 0; i < s->count; i++) JEM__TRY(check_entry(set, path, &s->entries[i]));
-    return check_numbers(set, path, s->counters);
+    for (int64_t i = 0; i < s->count; i++) {
+        JEM__TRY(check_entry(set, path, &s->entries[i]));
+        JEM__TRY(check_numbers(set, path, &s->entries[i]));
+    }
+    return JEM_OK;
 }
 
 /* Everything was checked: nothing can fail from here on. */
-static void restore(jem_trainer *t, const jem__safetensors *set, state *s)
+static void restore(jem_trainer *t, const jem__safetensors *set, const jem__state *s)
 {
-    for (int64_t i = 0; i < s->count; i++)
-        memcpy(s->entries[i].data, jem__safetensors_find(set, s->entries[i].name)->bytes,
-               (size_t)s->entries[i].size);
-    jem__model_touch(t->model);
-    t->step = s->counters[COUNT_STEP];
-    *s->optimizer.steps = s->counters[COUNT_UPDATES];
-    if (s->sampler.buffer) *s->sampler.draws = s->counters[COUNT_DRAWS];
-    jem_loader_seek(t->px_loader, s->counters[COUNT_PX_POSITION]);
-    jem_loader_seek(t->labelled_loader, s->counters[COUNT_LABELLED_POSITION]);
+    for (int64_t i = 0; i < s->count; i++) {
+        const jem__entry *e = &s->entries[i];
+        const jem__tensor_info *info = jem__safetensors_find(set, e->name);
+        if (info)
+            memcpy(e->data, info->bytes, (size_t)e->size);
+        else if (!*e->with)
+            memcpy(e->data, &e->standard, sizeof e->standard);
+    }
+    jem__state_applied(s, t);
+    jem__trainer_forget_metrics(t);
 }
 
 jem_status jem_trainer_resume(jem_trainer *trainer, const char *path)
 {
     jem__safetensors *set = NULL;
-    state s = {0};
+    jem__state s = {0};
     JEM__REQUIRE(trainer, "jem_trainer_resume");
     JEM__REQUIRE(path, "jem_trainer_resume");
     if (trainer->running)
         return jem__fail(JEM_ERROR_STATE,
                          "jem_trainer_resume: called from inside a callback of the same trainer");
     jem_status status = open_checkpoint(&set, path);
-    if (!status) status = state_of(trainer, &s);
+    if (!status) status = jem__state_of(&s, trainer);
     if (!status) status = check_all(trainer, set, path, &s);
     if (!status) restore(trainer, set, &s);
     jem__safetensors_destroy(set);
-    jem__free(s.entries);
+    jem__state_clear(&s);
     return status;
 }

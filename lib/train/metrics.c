@@ -4,10 +4,10 @@
 #include <string.h>
 
 static const char *const names[JEM__METRIC_COUNT] = {
-    "step",           "images_per_second", "loss",          "loss_px", "loss_pyx",
-    "accuracy",       "energy_data",       "energy_sample", "gap",     "gradient_norm",
-    "distance",       "clamped",           "buffer_age",    "rate",    "seconds_load",
-    "seconds_sample", "seconds_pass",      "seconds_update"};
+    "step",           "images_per_second", "loss",           "loss_px",  "loss_pyx",
+    "accuracy",       "energy_data",       "energy_sample",  "gap",      "gradient_norm",
+    "distance",       "clamped",           "buffer_age",     "rate",     "seconds_load",
+    "seconds_sample", "seconds_pass",      "seconds_update", "rollbacks"};
 
 int64_t jem_trainer_metric_count(void)
 {

@@ -141,6 +141,11 @@ static jem_status gradient_norm(const jem_optimizer *o, const char *function, in
 
 /* ---- Updates ---- */
 
+jem_status jem__optimizer_norm(const jem_optimizer *o, double *norm)
+{
+    return gradient_norm(o, "jem_optimizer_step", 0, norm);
+}
+
 jem_status jem_optimizer_step(jem_optimizer *optimizer, double *norm)
 {
     JEM__REQUIRE(optimizer, "jem_optimizer_step");

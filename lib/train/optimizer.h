@@ -13,5 +13,7 @@ typedef struct jem__optimizer_state {
     int64_t *steps;
 } jem__optimizer_state;
 void jem__optimizer_state_of(jem_optimizer *optimizer, jem__optimizer_state *state);
+/* Global L2 norm of the gradients; DIVERGED, naming the parameter, if one is not finite. */
+jem_status jem__optimizer_norm(const jem_optimizer *optimizer, double *norm);
 
 #endif

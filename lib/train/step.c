@@ -5,6 +5,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "base/random.h"
 #include "base/status.h"
+#include "train/optimizer.h"
 #include "train/trainer.h"
 #include <inttypes.h>
 #include <jem/loss.h>
@@ -67,7 +68,7 @@ static jem_status load(jem_trainer *t)
 }
 
 /* Class-conditional chains follow E(x,y) with random labels. */
-static jem_status sample(jem_trainer *t)
+static jem_status sample(jem_trainer *t, double *m)
 {
     const int32_t *y = NULL;
     if (t->px <= 0) return JEM_OK;
@@ -80,6 +81,9 @@ static jem_status sample(jem_trainer *t)
     }
     jem_status status = jem__sampler_draw_pending(t->sampler, y, t->px_batch, t->x_q);
     if (status == JEM_ERROR_DIVERGED) jem__fail_in(status, "step %" PRId64, t->step);
+    if (!status)
+        jem__sampler_pending_stats(t->sampler, &m[JEM__METRIC_DISTANCE], &m[JEM__METRIC_CLAMPED],
+                                   &m[JEM__METRIC_BUFFER_AGE]);
     return status;
 }
 
@@ -224,7 +228,10 @@ static jem_status passes(jem_trainer *t, double *m)
 static jem_status update(jem_trainer *t, double *m)
 {
     if (jem__sampler_cancelled(t->sampler)) return JEM_CANCELLED;
-    m[JEM__METRIC_RATE] = jem__schedule_rate(&t->schedule, t->step);
+    if (t->guard.gradient > 0)
+        JEM__TRY(jem__optimizer_norm(t->optimizer, &m[JEM__METRIC_GRADIENT_NORM]));
+    JEM__TRY(jem__guard_check(&t->guard, m, t->step));
+    m[JEM__METRIC_RATE] = jem__schedule_rate(&t->schedule, t->step) * t->rollback.rate;
     JEM__TRY(jem_optimizer_set_rate(t->optimizer, m[JEM__METRIC_RATE]));
     jem_status status = jem_optimizer_step(t->optimizer, &m[JEM__METRIC_GRADIENT_NORM]);
     if (status == JEM_ERROR_DIVERGED) jem__fail_in(status, "step %" PRId64, t->step);
@@ -236,7 +243,7 @@ static jem_status attempt(jem_trainer *t, double *m)
     double at = now();
     jem_status status = jem__sampler_cancelled(t->sampler) ? JEM_CANCELLED : load(t);
     m[JEM__METRIC_SECONDS_LOAD] = lap(&at);
-    if (!status) status = sample(t);
+    if (!status) status = sample(t, m);
     m[JEM__METRIC_SECONDS_SAMPLE] = t->px > 0 ? lap(&at) : NAN;
     if (!status) status = passes(t, m);
     m[JEM__METRIC_SECONDS_PASS] = lap(&at);
@@ -248,13 +255,11 @@ static jem_status attempt(jem_trainer *t, double *m)
 static void finish(jem_trainer *t, double *m, double seconds)
 {
     int64_t images = (t->px > 0 ? t->px_batch : 0) + (t->pyx > 0 ? t->batch : 0);
-    if (t->px > 0) {
-        jem__sampler_commit(t->sampler, t->x_q);
-        jem_sampler_stats(t->sampler, &m[JEM__METRIC_DISTANCE], &m[JEM__METRIC_CLAMPED],
-                          &m[JEM__METRIC_BUFFER_AGE]);
-    }
+    if (t->px > 0) jem__sampler_commit(t->sampler, t->x_q);
+    jem__guard_commit(&t->guard);
     t->step++;
     m[JEM__METRIC_STEP] = (double)t->step;
+    m[JEM__METRIC_ROLLBACKS] = (double)t->rollback.count;
     m[JEM__METRIC_IMAGES_PER_SECOND] = (double)images / seconds;
     memcpy(t->metrics, m, sizeof t->metrics);
 }

@@ -92,12 +92,20 @@ static void read_settings(jem_trainer *t, const jem_config *config)
     t->px_batch = jem__config_i64(config, "trainer.px_batch");
     if (t->px_batch == 0) t->px_batch = t->batch;
     t->seed = (uint64_t)jem__config_i64(config, "sampler.seed");
+    jem__trainer_forget_metrics(t);
+    jem__guard_read(&t->guard, config);
+}
+
+void jem__trainer_forget_metrics(jem_trainer *t)
+{
     for (int i = 0; i < JEM__METRIC_COUNT; i++) t->metrics[i] = NAN;
-    t->metrics[JEM__METRIC_STEP] = 0;
+    t->metrics[JEM__METRIC_STEP] = (double)t->step;
+    t->metrics[JEM__METRIC_ROLLBACKS] = (double)t->rollback.count;
 }
 
 /* work is a copy of the settings that may be changed. */
-static jem_status build(jem_trainer *t, jem_dataset *data, jem_config *work)
+static jem_status build(jem_trainer *t, jem_dataset *data, const jem_config *config,
+                        jem_config *work)
 {
     JEM__TRY(jem__trainer_seeds(work));
     read_settings(t, work);
@@ -111,7 +119,8 @@ static jem_status build(jem_trainer *t, jem_dataset *data, jem_config *work)
         JEM__TRY(jem_sampler_set_data(t->sampler, data));
     JEM__TRY(jem_optimizer_create(&t->optimizer, t->model, work));
     JEM__TRY(make_loaders(t, data, work));
-    return make_room(t);
+    JEM__TRY(make_room(t));
+    return jem__rollback_read(t, config);
 }
 
 static jem_status copy_settings(jem_config **copy, const jem_config *config)
@@ -132,7 +141,7 @@ jem_status jem_trainer_create(jem_trainer **trainer, jem_model *model, jem_datas
     t->model = jem__model_take(model);
     jem_status status = copy_settings(&t->config, config);
     if (!status) status = copy_settings(&work, config);
-    if (!status) status = build(t, data, work);
+    if (!status) status = build(t, data, config, work);
     jem_config_destroy(work);
     if (status) {
         jem_trainer_destroy(t);
@@ -151,6 +160,7 @@ void jem_trainer_destroy(jem_trainer *t)
     jem_sampler_destroy(t->sampler);
     jem_optimizer_destroy(t->optimizer);
     jem__schedule_clear(&t->schedule);
+    jem__rollback_clear(&t->rollback);
     jem_config_destroy(t->config);
     float *floats[] = {t->x_p, t->x_q, t->x_l, t->logits, t->statistics};
     for (size_t i = 0; i < sizeof floats / sizeof *floats; i++) jem__free(floats[i]);
@@ -174,7 +184,9 @@ static jem_status check_idle(const jem_trainer *t, const char *function)
 static jem_status step(jem_trainer *t)
 {
     if (t->step >= t->iterations) return JEM_END;
+    JEM__TRY(jem__rollback_keep(t));
     jem_status status = jem__trainer_advance(t);
+    if (status == JEM_ERROR_DIVERGED) status = jem__rollback_run(t);
     if (status == JEM_CANCELLED) jem__sampler_cancel_taken(t->sampler);
     return status;
 }
@@ -185,20 +197,38 @@ jem_status jem_trainer_step(jem_trainer *trainer)
     return step(trainer);
 }
 
+/* A caller's table may be an older and shorter one: what it lacks stays NULL. */
+static jem_status read_callbacks(jem_trainer_callbacks *own, const jem_trainer_callbacks *theirs)
+{
+    const int64_t least = offsetof(jem_trainer_callbacks, rollback), size = theirs->struct_size;
+    if (size < least)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "jem_trainer_run: struct_size is %" PRId64 ", expected at least %" PRId64,
+                         size, least);
+    memcpy(own, theirs, size < (int64_t)sizeof *own ? (size_t)size : sizeof *own);
+    return JEM_OK;
+}
+
+/* Non-zero if the caller wants to stop. */
+static int32_t tell(const jem_trainer_callbacks *to, jem_trainer *t, jem_status status)
+{
+    const jem__rollback *r = &t->rollback;
+    if (status == JEM_OK && to->step) return to->step(to->user, t, t->step);
+    if (status == JEM_ROLLED_BACK && to->rollback)
+        return to->rollback(to->user, t, r->from, r->to, r->reason);
+    return 0;
+}
+
 jem_status jem_trainer_run(jem_trainer *trainer, const jem_trainer_callbacks *callbacks)
 {
+    jem_trainer_callbacks own = {.struct_size = sizeof own};
     jem_status status = JEM_OK;
     JEM__TRY(check_idle(trainer, "jem_trainer_run"));
-    if (callbacks && callbacks->struct_size < (int64_t)sizeof *callbacks)
-        return jem__fail(JEM_ERROR_ARGUMENT,
-                         "jem_trainer_run: struct_size is %" PRId64 ", expected at least %zu",
-                         callbacks->struct_size, sizeof *callbacks);
+    if (callbacks) JEM__TRY(read_callbacks(&own, callbacks));
     trainer->running = 1;
-    while (status == JEM_OK) {
+    while (status == JEM_OK || status == JEM_ROLLED_BACK) {
         status = step(trainer);
-        if (status == JEM_OK && callbacks && callbacks->step &&
-            callbacks->step(callbacks->user, trainer, trainer->step))
-            status = JEM_CANCELLED;
+        if (tell(&own, trainer, status)) status = JEM_CANCELLED;
     }
     trainer->running = 0;
     return status == JEM_END ? JEM_OK : status;

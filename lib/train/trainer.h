@@ -4,6 +4,8 @@
 
 #include "model/model.h"
 #include "sample/sampler.h"
+#include "train/guard.h"
+#include "train/rollback.h"
 #include "train/schedule.h"
 #include <jem/trainer.h>
 
@@ -27,6 +29,7 @@ typedef enum jem__metric {
     JEM__METRIC_SECONDS_SAMPLE,
     JEM__METRIC_SECONDS_PASS,
     JEM__METRIC_SECONDS_UPDATE,
+    JEM__METRIC_ROLLBACKS,
     JEM__METRIC_COUNT
 } jem__metric;
 
@@ -43,6 +46,8 @@ struct jem_trainer {
     int64_t data_count, data_classes; /* facts that a checkpoint must meet */
     double px, pyx, penalty, gap_limit;
     uint64_t seed;
+    jem__guard guard;
+    jem__rollback rollback;
 
     int64_t step; /* complete steps */
     int32_t running;
@@ -60,6 +65,8 @@ jem_status jem__trainer_advance(jem_trainer *trainer);
 /* Running means and variances, out of the model or back into it. */
 void jem__trainer_keep_statistics(jem_trainer *trainer);
 void jem__trainer_restore_statistics(jem_trainer *trainer);
+/* Those of no step, after a return to another one. */
+void jem__trainer_forget_metrics(jem_trainer *trainer);
 
 /* Gives loader.seed and sampler.seed the value of trainer.seed unless set. */
 jem_status jem__trainer_seeds(jem_config *config);

@@ -6,6 +6,7 @@
 PINNED(JEM_OK, 0);
 PINNED(JEM_CANCELLED, 1);
 PINNED(JEM_END, 2);
+PINNED(JEM_ROLLED_BACK, 3);
 PINNED(JEM_ERROR_ARGUMENT, -1);
 PINNED(JEM_ERROR_SHAPE, -2);
 PINNED(JEM_ERROR_CONFIG, -3);
@@ -44,6 +45,7 @@ PINNED(sizeof(jem_gradient), 4);
 PINNED(offsetof(jem_trainer_callbacks, struct_size), 0);
 PINNED(offsetof(jem_trainer_callbacks, user), 8);
 PINNED(offsetof(jem_trainer_callbacks, step), 16);
+PINNED(offsetof(jem_trainer_callbacks, rollback), 24);
 
 int main(void)
 {

@@ -24,7 +24,7 @@ START_TEST(metrics)
     ck_assert_int_eq(jem_trainer_metric_count(), METRICS);
     ck_assert_ptr_null(jem_trainer_metric_name(METRICS));
     ck_assert_ptr_null(jem_trainer_metric_name(-1));
-    FAILS(JEM_ERROR_SHAPE, jem_trainer_metrics(t.trainer, values, METRICS - 1), "17");
+    FAILS(JEM_ERROR_SHAPE, jem_trainer_metrics(t.trainer, values, METRICS - 1), "18");
     ck_assert(isnan(tiny_metric(&t, "loss")));
     for (int i = 0; i < 3; i++) OK(jem_trainer_step(t.trainer));
     OK(jem_trainer_metrics(t.trainer, values, METRICS));
@@ -251,7 +251,8 @@ START_TEST(callback_stops)
 {
     tiny t = tiny_of(1, ""), plain = tiny_of(1, "");
     watch w = {.stop_at = 2, .t = &t};
-    jem_trainer_callbacks callbacks = {sizeof callbacks, &w, on_step};
+    jem_trainer_callbacks callbacks = {
+        .struct_size = sizeof callbacks, .user = &w, .step = on_step};
     ck_assert_int_eq(jem_trainer_run(t.trainer, &callbacks), JEM_CANCELLED);
     ck_assert_int_eq(w.calls, 2);
     w.cancel = 1;
