@@ -203,7 +203,7 @@ static jem_status check_turn(const jem_optimizer *o, const char *function, int32
 jem_status jem_optimizer_ascend(jem_optimizer *optimizer)
 {
     jem_optimizer *o = optimizer;
-    double norm;
+    double norm = 0;
     JEM__TRY(check_turn(o, "jem_optimizer_ascend", 0));
     JEM__TRY(gradient_norm(o, "jem_optimizer_ascend", o->adaptive, &norm));
     float scale = (float)(o->rho / (norm + 1e-12));
