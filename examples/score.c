@@ -1,9 +1,10 @@
-/* Loads a model, prepares application pixels, prints class, probability, log p(x).
+/* Loads a model, prepares application pixels, prints what the model decides: class,
+   probability, log p(x), and whether the image is like those it knows ("accepted";
+   a model learns its threshold by jem calibrate, or jem_model_calibrate).
 
    usage: score MODEL.safetensors [IMAGE.pgm|IMAGE.ppm]
    Without an image it draws a little "1" itself. */
 #include <jem.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +33,9 @@ int main(int argc, char **argv)
     int width = 28, height = 28, channels = 1, status = 1;
     jem_context *context = NULL;
     jem_model *model = NULL;
-    float *x = NULL, *logits = NULL, energy;
-    int64_t c, h, w, k;
+    float *x = NULL, probability, log_px;
+    int32_t y, accepted;
+    int64_t c, h, w;
 
     if (argc < 2) {
         fprintf(stderr, "usage: score MODEL.safetensors [IMAGE.pgm|IMAGE.ppm]\n");
@@ -46,24 +48,22 @@ int main(int argc, char **argv)
     for (int i = 6; argc == 2 && i < 22; i++) memset(pixels + i * 28 + 13, 230, 3);
 
     if (jem_context_create(&context, NULL) || jem_model_load(&model, context, argv[1]) ||
-        jem_model_info(model, &c, &h, &w, &k, NULL))
+        jem_model_info(model, &c, &h, &w, NULL, NULL))
         goto done;
     x = malloc((size_t)(c * h * w) * sizeof *x);
-    logits = malloc((size_t)k * sizeof *logits);
-    if (!x || !logits ||
+    if (!x ||
         jem_model_prepare(model, pixels, width, height, 0,
                           channels == 3 ? JEM_PIXEL_RGB8 : JEM_PIXEL_GREY8, 1, x) ||
-        jem_model_logits(model, x, 1, logits, k) || jem_model_energy(model, x, NULL, 1, &energy))
+        jem_model_predict(model, x, 1, &y, &probability, &log_px, &accepted))
         goto done;
 
-    int64_t best = 0;
-    for (int64_t i = 1; i < k; i++)
-        if (logits[i] > logits[best]) best = i;
     char name[64];
-    jem_model_class_name(model, best, name, sizeof name);
-    /* p(y|x) = exp(f(x)[y] + E(x)), because E(x) = -logsumexp f(x). */
-    printf("class %s, probability %.4f, log p(x) = %.3f + constant\n", name,
-           (double)expf(logits[best] + energy), (double)-energy);
+    jem_model_class_name(model, y, name, sizeof name);
+    printf("class %s, probability %.4f, log p(x) = %.3f + constant, %s\n", name,
+           (double)probability, (double)log_px,
+           accepted < 0 ? "not calibrated"
+           : accepted   ? "accepted"
+                        : "rejected");
     status = 0;
 
 done:
@@ -73,7 +73,6 @@ done:
         fprintf(stderr, "score: %s\n", text);
     }
     free(x);
-    free(logits);
     jem_model_destroy(model);
     jem_context_destroy(context);
     return status;

@@ -4,7 +4,6 @@
 usage: score.py LIBJEM.so MODEL.safetensors
 """
 import ctypes
-import math
 import sys
 
 GREY8 = 1  # jem_pixel_format
@@ -24,9 +23,9 @@ def main(library, path):
     context, model = pointer(), pointer()
     check(jem.jem_context_create(ctypes.byref(context), None))
     check(jem.jem_model_load(ctypes.byref(model), context, path.encode()))
-    shape = [i64() for _ in range(4)]
-    check(jem.jem_model_info(model, *map(ctypes.byref, shape), None))
-    channels, height, width, classes = (s.value for s in shape)
+    shape = [i64() for _ in range(3)]
+    check(jem.jem_model_info(model, *map(ctypes.byref, shape), None, None))
+    channels, height, width = (s.value for s in shape)
 
     # Your image: 28 x 28 bytes. Here a 7, drawn by hand.
     rows = ["." * 28] * 6 + ["......##############........"] * 3
@@ -37,18 +36,16 @@ def main(library, path):
     pixels = bytes(230 if c == "#" else 20 for c in "".join(rows))
 
     x = (ctypes.c_float * (channels * height * width))()
-    logits, energy = (ctypes.c_float * classes)(), ctypes.c_float()
+    y, accepted, probability, log_px = i32(), i32(), ctypes.c_float(), ctypes.c_float()
     check(jem.jem_model_prepare(model, pixels, i64(28), i64(28), i64(0), i32(GREY8), i32(1), x))
-    check(jem.jem_model_logits(model, x, i64(1), logits, i64(classes)))
-    check(jem.jem_model_energy(model, x, None, i64(1), ctypes.byref(energy)))
+    check(jem.jem_model_predict(model, x, i64(1), *map(ctypes.byref, (y, probability, log_px, accepted))))
 
-    # p(y|x) = exp(f(x)[y] + E(x)), because E(x) = -logsumexp f(x).
-    best = max(range(classes), key=lambda k: logits[k])
     name = ctypes.create_string_buffer(64)
     jem.jem_model_class_name.restype = i64
-    jem.jem_model_class_name(model, i64(best), name, i64(64))
-    print("class %s, probability %.4f, log p(x) = %.3f + constant"
-          % (name.value.decode(), math.exp(logits[best] + energy.value), -energy.value))
+    jem.jem_model_class_name(model, i64(y.value), name, i64(64))
+    verdict = {1: "accepted", 0: "rejected", -1: "not calibrated"}[accepted.value]
+    print("class %s, probability %.4f, log p(x) = %.3f + constant, %s"
+          % (name.value.decode(), probability.value, log_px.value, verdict))
     jem.jem_model_destroy(model)
     jem.jem_context_destroy(context)
 

@@ -35,6 +35,7 @@ double now(void); /* seconds, monotonic */
 
 int run_train(int argc, char **argv);
 int run_eval(int argc, char **argv);
+int run_calibrate(int argc, char **argv);
 int run_score(int argc, char **argv);
 int run_sample(int argc, char **argv);
 int run_info(int argc, char **argv);
@@ -100,6 +101,7 @@ void json_close(json *out, char bracket); /* '}' or ']' */
 void json_number(json *out, const char *key, double value);
 void json_float(json *out, const char *key, float value); /* the digits of a float */
 void json_integer(json *out, const char *key, int64_t value);
+void json_flag(json *out, const char *key, int value); /* true or false */
 void json_text(json *out, const char *key, const char *value);
 void json_end(json *out); /* the last line break */
 /* The number after "key": in a line of JSON, NaN if there is none. */
@@ -166,6 +168,11 @@ typedef struct images {
 /* Loads a model, in the precision of the settings; tells of a precision that this CPU
    lacks. The caller destroys it. */
 int model_open(jem_model **model, jem_context *context, const char *path, const jem_config *config);
+/* Settings that jem train left in the model file, and over them those of the command line. */
+int model_recipe(const jem_model *model, const char *path, const settings *over,
+                 jem_config *config);
+/* What jem calibrate left there, to be destroyed; NULL: nothing. */
+int model_calibration(const jem_model *model, jem_config **kept);
 int model_tell_precision(const jem_model *model, const jem_config *config);
 
 /* Opens KIND[:WHERE]; generated sets get the shape c, h, w.
@@ -176,8 +183,9 @@ int images_open(images *set, jem_context *context, const char *source, const jem
 int images_open_ood(images *set, jem_context *context, const char *source, const jem_config *config,
                     const char *split, const images *of);
 int images_read(const images *set, int64_t first, int64_t n, float *x, int32_t *y);
-/* Scores of all images, to be freed. */
-int images_score(const images *set, jem_model *model, const char *score, float **scores);
+/* Scores of all images, to be freed; refine_* ones by the config's sampler.*. */
+int images_score(const images *set, jem_model *model, const char *score, const jem_config *config,
+                 float **scores);
 /* Logits and labels of all images, to be freed. */
 int images_logits(const images *set, jem_model *model, float **logits, int32_t **labels);
 void images_close(images *set);

@@ -5,7 +5,7 @@
 
 static struct {
     const char *what, *model, *data, *ood, *score, *picture;
-    int compact;
+    int compact, as_trained;
     settings settings;
 } given;
 
@@ -16,7 +16,10 @@ static const option options[] = {
     {"ood", OPTION_TEXT, 0, &given.ood, "SOURCE",
      "other data, or uniform, constant or interpolations (of the data)"},
     {"score", OPTION_TEXT, 0, &given.score, "NAME",
-     "log_px (the default), max_softmax, max_logit, neg_entropy, mass"},
+     "log_px (the default), max_softmax, max_logit, neg_entropy, mass, refine_log_px,\n"
+     "                          refine_distance or refine_mass"},
+    {"as-trained", OPTION_FLAG, 0, &given.as_trained, NULL,
+     "refine_* scores: the chain that the model was trained with"},
     {"picture", OPTION_TEXT, 0, &given.picture, "FILE",
      "draw the reliability or the histograms: .png, .pdf, .svg"},
     {"json", OPTION_FLAG, 0, &given.compact, NULL, "JSON on one line"},
@@ -38,7 +41,7 @@ static const command self = {
     options,
     COUNT(options),
     &given.settings,
-    "dataset context"};
+    "dataset context sampler"};
 
 int evaluate(const images *set, jem_model *model, evaluation *e)
 {
@@ -136,8 +139,8 @@ static int run_ood(const images *in, jem_model *model, jem_context *context,
     float *a = NULL, *b = NULL;
     const char *score = given.score ? given.score : "log_px";
     TRY(images_open_ood(&other, context, given.ood, config, NULL, in));
-    int code = images_score(in, model, score, &a);
-    if (!code) code = images_score(&other, model, score, &b);
+    int code = images_score(in, model, score, config, &a);
+    if (!code) code = images_score(&other, model, score, config, &b);
     if (!code) code = compare(in, a, &other, b, score);
     free(a);
     free(b);
@@ -166,6 +169,7 @@ static int run_with(jem_model **model, jem_context **context, jem_config **confi
     TRY(model_open(model, *context, given.model, *config));
     TRY(check(jem_model_info(*model, &c, &h, &w, NULL, NULL)));
     TRY(images_open(set, *context, given.data, *config, NULL, c, h, w));
+    if (given.as_trained) TRY(model_recipe(*model, given.model, &given.settings, *config));
     return ood ? run_ood(set, *model, *context, *config) : run_labels(set, *model, calibration);
 }
 

@@ -120,8 +120,8 @@ int images_read(const images *set, int64_t first, int64_t n, float *x, int32_t *
 }
 
 /* With score NULL: logits [count,classes] and labels; else scores [count]. */
-static int run(const images *set, jem_model *model, const char *score, int64_t each, float *out,
-               int32_t *labels)
+static int run(const images *set, jem_model *model, const char *score, const jem_config *config,
+               int64_t each, float *out, int32_t *labels)
 {
     progress bar;
     float *x = allocate(PIECE * set->channels * set->height * set->width, sizeof *x);
@@ -131,7 +131,7 @@ static int run(const images *set, jem_model *model, const char *score, int64_t e
         int64_t n = set->count - i < PIECE ? set->count - i : PIECE;
         code = images_read(set, i, n, x, labels ? labels + i : NULL);
         if (!code)
-            code = check(score ? jem_eval_score(model, score, x, n, out + i)
+            code = check(score ? jem_eval_score(model, score, x, n, i, config, out + i)
                                : jem_model_logits(model, x, n, out + i * each, n * each));
         progress_update(&bar, i + n, NULL);
     }
@@ -140,10 +140,11 @@ static int run(const images *set, jem_model *model, const char *score, int64_t e
     return code;
 }
 
-int images_score(const images *set, jem_model *model, const char *score, float **scores)
+int images_score(const images *set, jem_model *model, const char *score, const jem_config *config,
+                 float **scores)
 {
     *scores = allocate(set->count, sizeof **scores);
-    return *scores ? run(set, model, score, 1, *scores, NULL) : CODE_FAILED;
+    return *scores ? run(set, model, score, config, 1, *scores, NULL) : CODE_FAILED;
 }
 
 int images_logits(const images *set, jem_model *model, float **logits, int32_t **labels)
@@ -155,5 +156,5 @@ int images_logits(const images *set, jem_model *model, float **logits, int32_t *
     *logits = allocate(set->count * classes, sizeof **logits);
     *labels = allocate(set->count, sizeof **labels);
     if (!*logits || !*labels) return CODE_FAILED;
-    return run(set, model, NULL, classes, *logits, *labels);
+    return run(set, model, NULL, NULL, classes, *logits, *labels);
 }

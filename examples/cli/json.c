@@ -104,6 +104,12 @@ void json_integer(json *out, const char *key, int64_t value)
     fprintf(out->file, "%" PRId64, value);
 }
 
+void json_flag(json *out, const char *key, int value)
+{
+    lead(out, key);
+    fputs(value ? "true" : "false", out->file);
+}
+
 void json_text(json *out, const char *key, const char *value)
 {
     lead(out, key);

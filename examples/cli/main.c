@@ -11,6 +11,8 @@ static const struct {
 } commands[] = {
     {"train", "train a model on a data set", run_train},
     {"eval", "accuracy, calibration, detection of the unknown", run_eval},
+    {"calibrate", "fit temperature and acceptance threshold, keep them in the model",
+     run_calibrate},
     {"score", "class and log p(x) of images, their energies and gradients", run_score},
     {"sample", "draw images by Langevin dynamics", run_sample},
     {"info", "what a model file holds", run_info},
@@ -72,7 +74,7 @@ static void print_help(FILE *out)
           "and draws samples.\n\nCommands:\n",
           out);
     for (int64_t i = 0; i < COUNT(commands); i++)
-        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
     fputs("\nA first run:\n"
           "  jem train --data glyphs --preset glyphs --output run\n"
           "  jem eval ood --model run/model.safetensors --data glyphs --ood letters\n\n"

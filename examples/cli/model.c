@@ -21,3 +21,21 @@ int model_open(jem_model **model, jem_context *context, const char *path, const 
     TRY(check(jem_model_set_precision(*model, precision)));
     return model_tell_precision(*model, config);
 }
+
+int model_recipe(const jem_model *model, const char *path, const settings *over, jem_config *config)
+{
+    char text[8192];
+    if (jem_model_metadata_get(model, "training", text, sizeof text) < 0)
+        return fail("--as-trained: %s does not say how it was trained", path);
+    TRY(check(jem_config_parse(config, text)));
+    return settings_apply(over, config);
+}
+
+int model_calibration(const jem_model *model, jem_config **kept)
+{
+    char text[8192];
+    *kept = NULL;
+    if (jem_model_metadata_get(model, "calibration", text, sizeof text) < 0) return 0;
+    TRY(check(jem_config_create(kept)));
+    return check(jem_config_parse(*kept, text));
+}

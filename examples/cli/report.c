@@ -63,7 +63,8 @@ static int samples(const report_run *run, const char *path)
 /* All scores of a set of images, one after the other. */
 static int score_all(const images *set, jem_model *model, float *scores[SCORES])
 {
-    for (int i = 0; i < SCORES; i++) TRY(images_score(set, model, score_names[i], &scores[i]));
+    for (int i = 0; i < SCORES; i++)
+        TRY(images_score(set, model, score_names[i], NULL, &scores[i]));
     return 0;
 }
 

@@ -55,16 +55,6 @@ typedef struct work {
     int64_t n, c, h, w, classes, steps;
 } work;
 
-/* The recipe that jem train leaves in the model file; the command line goes over it. */
-static int apply_recipe(work *k)
-{
-    char text[8192];
-    if (jem_model_metadata_get(k->model, "training", text, sizeof text) < 0)
-        return fail("--as-trained: %s does not say how it was trained", given.model);
-    TRY(check(jem_config_parse(k->config, text)));
-    return settings_apply(&given.settings, k->config);
-}
-
 static int load(work *k)
 {
     if (!has_suffix(given.output, ".npy") && !has_suffix(given.output, ".png")) {
@@ -85,7 +75,7 @@ static int load(work *k)
     TRY(check(jem_context_create(&k->context, k->config)));
     TRY(model_open(&k->model, k->context, given.model, k->config));
     TRY(check(jem_model_info(k->model, &k->c, &k->h, &k->w, &k->classes, NULL)));
-    if (given.as_trained) TRY(apply_recipe(k));
+    if (given.as_trained) TRY(model_recipe(k->model, given.model, &given.settings, k->config));
     /* Chains are the caller's here: the replay buffer stays empty. */
     TRY(check(jem_config_set_i64(k->config, "sampler.buffer", 1)));
     TRY(check(jem_config_set_i64(k->config, "sampler.conditional", 0)));

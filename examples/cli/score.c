@@ -25,7 +25,8 @@ static const option options[] = {
 static const command self = {
     "score",
     "What a model says of images, in evaluation mode: with output files, logits, energies\n"
-    "and gradients; without, JSON with class, probability and log p(x) of each image.",
+    "and gradients; without, JSON with class, probability and log p(x) of each image, and\n"
+    "whether it is accepted, if the model was calibrated (jem calibrate).",
     "E(x) = -log sum exp f(x), E(x,y) = -f(x)[y]; log p(x) is -E(x) up to a constant.",
     options,
     COUNT(options),
@@ -38,7 +39,9 @@ typedef struct work {
     jem_array *array;
     const float *x;
     int32_t *y;
-    float *logits, *energy, *gradient;
+    float *logits, *energy, *gradient, *log_px;
+    int32_t *accepted;
+    double temperature;
     int64_t n, c, h, w, classes;
 } work;
 
@@ -57,6 +60,23 @@ static int load(work *k)
     return 0;
 }
 
+/* By what jem calibrate left in the model, if anything. */
+static int decide(work *k)
+{
+    jem_config *kept;
+    k->temperature = 1;
+    k->log_px = allocate(k->n, sizeof *k->log_px);
+    k->accepted = allocate(k->n, sizeof *k->accepted);
+    if (!k->log_px || !k->accepted) return CODE_FAILED;
+    int code = model_calibration(k->model, &kept);
+    if (!code && kept)
+        code = check(jem_config_get_f64(kept, "calibration.temperature", &k->temperature));
+    jem_config_destroy(kept);
+    TRY(code);
+    return check_input(given.input,
+                       jem_model_predict(k->model, k->x, k->n, NULL, NULL, k->log_px, k->accepted));
+}
+
 static int compute(work *k)
 {
     int64_t image = k->c * k->h * k->w, gradient = given.gradient ? k->n * image : 0;
@@ -68,6 +88,7 @@ static int compute(work *k)
     if (want_logits)
         TRY(check_input(given.input,
                         jem_model_logits(k->model, k->x, k->n, k->logits, k->n * k->classes)));
+    if (!given.logits && want_logits) TRY(decide(k));
     if (given.gradient)
         return check_input(given.input, jem_model_energy_gradient(k->model, k->x, k->y, k->n,
                                                                   k->energy, k->gradient));
@@ -96,7 +117,8 @@ static void print(const work *k)
         double sum = 0;
         char name[256];
         for (int64_t j = 1; j < k->classes; j++) best = row[j] > row[best] ? j : best;
-        for (int64_t j = 0; j < k->classes; j++) sum += exp((double)row[j] - row[best]);
+        for (int64_t j = 0; j < k->classes; j++)
+            sum += exp(((double)row[j] - row[best]) / k->temperature);
         jem_model_class_name(k->model, best, name, sizeof name);
         out.compact = given.compact;
         json_object(&out, NULL);
@@ -105,11 +127,12 @@ static void print(const work *k)
         json_integer(&out, "class", best);
         json_text(&out, "name", name);
         json_float(&out, "probability", (float)(1 / sum));
-        json_float(&out, "log_px", (float)(row[best] + log(sum)));
+        json_float(&out, "log_px", k->log_px[i]);
+        if (k->accepted[i] >= 0) json_flag(&out, "accepted", k->accepted[i]);
         if (k->y) {
             json_integer(&out, "label", k->y[i]);
             json_float(&out, "label_probability",
-                       (float)(exp((double)row[k->y[i]] - row[best]) / sum));
+                       (float)(exp(((double)row[k->y[i]] - row[best]) / k->temperature) / sum));
             json_float(&out, "energy", -row[k->y[i]]);
         }
         json_close(&out, '}');
@@ -132,6 +155,8 @@ int run_score(int argc, char **argv)
     free(k.logits);
     free(k.energy);
     free(k.gradient);
+    free(k.log_px);
+    free(k.accepted);
     jem_array_destroy(k.array);
     jem_model_destroy(k.model);
     jem_context_destroy(k.context);

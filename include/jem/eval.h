@@ -27,12 +27,35 @@ JEM_API jem_status jem_eval_ece(const float *logits, const int32_t *y, int64_t n
                                 int64_t bins, double *ece, double *confidence, double *accuracy,
                                 int64_t *count);
 
-/* Of a score that is higher for in-distribution images: area under the ROC
-   curve (ties count one half), area under precision-recall with "in" and
-   "out" as the positives (average precision), false positive rate at the
-   threshold that keeps 95 % of "in". Outputs may be NULL. */
+/* The temperature T of least NLL of logits / T (Guo et al. 2017, section 4.2).
+   Errors: also STATE: there is none when all images are classified rightly (the
+   NLL falls with T to 0), or labels do no better than chance. */
+JEM_API jem_status jem_eval_temperature(const float *logits, const int32_t *y, int64_t n, int64_t k,
+                                        double *temperature);
+
+/* ---- On scores that are higher for in-distribution images: any thread.
+   Errors: ARGUMENT (NULL, counts < 1, non-finite scores), MEMORY. */
+
+/* Area under the ROC curve (ties count one half), area under precision-recall
+   with "in" and "out" as the positives (average precision), false positive rate
+   at the threshold that keeps 95 % of "in". Outputs may be NULL. */
 JEM_API jem_status jem_eval_ood(const float *in, int64_t n_in, const float *out, int64_t n_out,
                                 double *auroc, double *aupr_in, double *aupr_out, double *fpr95);
+/* The ROC curve: at each threshold the share of "out" (fpr) and of "in" (tpr)
+   that scores no less; from (0,0) at infinity to (1,1). Points between two others of
+   one height or one width are left out, so straight lines between the rest are
+   the whole curve. Arrays [capacity]; n_in + n_out + 1 is always enough.
+   Errors: also SHAPE (*points says how many there are). */
+JEM_API jem_status jem_eval_roc(const float *in, int64_t n_in, const float *out, int64_t n_out,
+                                int64_t capacity, double *fpr, double *tpr, float *threshold,
+                                int64_t *points);
+/* The highest threshold that a share `accept` (0..1], or more, of the scores reach. */
+JEM_API jem_status jem_eval_threshold(const float *scores, int64_t n, double accept,
+                                      float *threshold);
+/* count [bins]: scores in equal bins [lo,hi), the last one with its end. Those
+   outside low..high are in none. */
+JEM_API jem_status jem_eval_histogram(const float *scores, int64_t n, double low, double high,
+                                      int64_t bins, int64_t *count);
 
 /* ---- With a model. Errors: those of jem_model_energy_gradient. */
 
@@ -42,17 +65,51 @@ JEM_API jem_status jem_eval_logits(jem_model *model, const jem_dataset *data, fl
                                    int32_t *labels, int64_t capacity);
 
 /* A named score per image, higher = more in-distribution: scores [n].
-     log_px        log p(x) up to a constant = logsumexp of the logits
-     max_softmax   the largest class probability
-     max_logit     the largest logit
-     neg_entropy   minus the entropy of p(y|x)
-     mass          approximate mass, -||d log p(x)/dx|| (Grathwohl et al. 2019, section 5.3.3)
-   Errors: ARGUMENT (an unknown name: the text lists them). */
+     log_px            log p(x) up to a constant, -E(x)
+     max_softmax       the largest class probability
+     max_logit         the largest logit
+     neg_entropy       minus the entropy of p(y|x)
+     mass              approximate mass, -||d log p(x)/dx|| (Grathwohl et al. 2019, section 5.3.3)
+   and of a short Langevin chain that begins at the image, with the keys sampler.*:
+     refine_log_px     log p(x) before minus after
+     refine_distance   minus the Euclidean distance moved
+     refine_mass       the mass before minus after
+   first is the number of image 0, and with it of its chain: a batch that is
+   scored in parts gets the same random numbers. config may be NULL.
+   Errors: also ARGUMENT (an unknown name: the text lists them), DIVERGED (a chain). */
 JEM_API jem_status jem_eval_score(jem_model *model, const char *score, const float *x, int64_t n,
-                                  float *scores);
+                                  int64_t first, const jem_config *config, float *scores);
 /* The same of every image of a dataset; capacity counts images. */
 JEM_API jem_status jem_eval_score_data(jem_model *model, const char *score, const jem_dataset *data,
-                                       float *scores, int64_t capacity);
+                                       const jem_config *config, float *scores, int64_t capacity);
+
+/* ---- Refinement: chains that begin at the images ----
+
+   Keys sampler.*: the chain, as in jem_sampler_step; first is the number of
+   image 0, config may be NULL. */
+
+/* refined [n,C,H,W]: each image at the end of its chain (may be x itself). */
+JEM_API jem_status jem_eval_refine(jem_model *model, const float *x, int64_t n, int64_t first,
+                                   const jem_config *config, float *refined);
+/* logits [n,classes]: the mean over refine.copies copies of an image, each with
+   noise refine.noise added and refined by a chain of its own (Grathwohl et al.
+   2019, section 5.4 and appendix). capacity in elements. Errors: also SHAPE. */
+JEM_API jem_status jem_eval_refined_logits(jem_model *model, const float *x, int64_t n,
+                                           int64_t first, const jem_config *config, float *logits,
+                                           int64_t capacity);
+
+/* ---- Decisions ---- */
+
+/* Fits, on validation images that the model was not trained on (and that are no
+   test images), what jem_model_predict decides by: the temperature, as
+   jem_eval_temperature (1 where all images are classified rightly); and the
+   threshold that a share calibration.accept of the images reach with the score
+   calibration.score. Kept in the model's metadata entry "calibration", as
+   settings, and saved with it; a refine_* score keeps its sampler.* settings
+   there. Training the model further makes it stale: calibrate again.
+   A call that writes. Errors: those of jem_eval_temperature and _score. */
+JEM_API jem_status jem_model_calibrate(jem_model *model, const jem_dataset *validation,
+                                       const jem_config *config);
 
 #ifdef __cplusplus
 }

@@ -103,6 +103,16 @@ JEM_API jem_status jem_model_energy(jem_model *model, const float *x, const int3
 JEM_API jem_status jem_model_energy_gradient(jem_model *model, const float *x, const int32_t *y,
                                              int64_t n, float *energy, float *gradient);
 
+/* What an application asks of n images, in one call: the class y [n], its
+   probability [n] (at the temperature that jem_model_calibrate found), log p(x)
+   [n] up to a constant (-E(x)), and accepted [n]: 1, or 0 for an image whose
+   score is below the threshold that jem_model_calibrate set (unlike what the
+   model knows: its class means nothing). A model that was not calibrated has
+   temperature 1 and accepted -1. Outputs may be NULL. Errors: those above;
+   FORMAT (the metadata entry "calibration" is not what was written). */
+JEM_API jem_status jem_model_predict(jem_model *model, const float *x, int64_t n, int32_t *y,
+                                     float *probability, float *log_px, int32_t *accepted);
+
 /* ---- Application pixels -> model input ---------------------------------- */
 
 typedef int32_t jem_pixel_format;

@@ -105,6 +105,17 @@ const jem__key jem__keys[] = {
     I("trainer.response_steps", "0", 0, 1000000, "Langevin steps more for each roll-back"),
     I("trainer.keep", "1", 1, 1000, "checkpoints of a run: the last one and older ones"),
     I("trainer.seed", "0", 0, 9e18, "seed of everything in a run whose own seed is not set"),
+
+    I("refine.copies", "1", 1, 100000, "noisy copies of an image whose logits are averaged"),
+    F("refine.noise", "0", 0, 10, "sigma of the noise added to each copy before its chain"),
+
+    S("calibration.score", "log_px",
+      "log_px|max_softmax|max_logit|neg_entropy|mass|refine_log_px|refine_distance|refine_mass",
+      "what decides whether an image is accepted"),
+    F("calibration.accept", "0.95", 1e-9, 1, "share of the validation images to accept"),
+    F("calibration.temperature", "1", 1e-30, 1e30, "of the softmax; found by calibrating"),
+    F("calibration.threshold", "0", -3.5e38, 3.5e38, "least score accepted; found by calibrating"),
+    I("calibration.images", "0", 0, 9e15, "validation images; counted by calibrating"),
 };
 
 const int64_t jem__key_total = sizeof jem__keys / sizeof jem__keys[0];

@@ -21,7 +21,8 @@ enum {
     JEM__RANDOM_GLYPH = 8,   /* synthetic images: index = image */
     JEM__RANDOM_SPLIT = 9,   /* dataset splits, interpolation partners */
     JEM__RANDOM_LABEL = 10,  /* random labels for conditional chains */
-    JEM__RANDOM_RETRY = 11   /* seeds after a roll-back: index = roll-back */
+    JEM__RANDOM_RETRY = 11,  /* seeds after a roll-back: index = roll-back */
+    JEM__RANDOM_COPY = 12    /* noisy copies of an image: index = copy, step = round */
 };
 
 /* A sequence of numbers at one address. On the stack; no state elsewhere. */

@@ -1,12 +1,13 @@
 /* Accuracy and calibration, from logits and labels. Sums in double. */
 #include "base/memory.h"
 #include "base/status.h"
+#include "eval/eval.h"
 #include <inttypes.h>
 #include <jem/eval.h>
 #include <math.h>
 
-static jem_status check(const char *function, const float *logits, const int32_t *y, int64_t n,
-                        int64_t k, const void *out)
+jem_status jem__eval_check(const char *function, const float *logits, const int32_t *y, int64_t n,
+                           int64_t k, const void *out)
 {
     int64_t values;
     if (!logits || !y || !out)
@@ -35,8 +36,7 @@ static jem_status check(const char *function, const float *logits, const int32_t
     return JEM_OK;
 }
 
-/* The first of equal ones. */
-static int64_t largest(const float *logits, int64_t k)
+int64_t jem__eval_largest(const float *logits, int64_t k)
 {
     int64_t best = 0;
     for (int64_t j = 1; j < k; j++)
@@ -44,11 +44,10 @@ static int64_t largest(const float *logits, int64_t k)
     return best;
 }
 
-/* Sum of exp(logit - top), which is at least 1. */
-static double exponentials(const float *logits, int64_t k, double top)
+double jem__eval_exponentials(const float *logits, int64_t k, double top, double beta)
 {
     double sum = 0;
-    for (int64_t j = 0; j < k; j++) sum += exp(logits[j] - top);
+    for (int64_t j = 0; j < k; j++) sum += exp((logits[j] - top) * beta);
     return sum;
 }
 
@@ -56,8 +55,8 @@ jem_status jem_eval_accuracy(const float *logits, const int32_t *y, int64_t n, i
                              double *accuracy)
 {
     int64_t right = 0;
-    JEM__TRY(check("jem_eval_accuracy", logits, y, n, k, accuracy));
-    for (int64_t i = 0; i < n; i++) right += largest(logits + i * k, k) == y[i];
+    JEM__TRY(jem__eval_check("jem_eval_accuracy", logits, y, n, k, accuracy));
+    for (int64_t i = 0; i < n; i++) right += jem__eval_largest(logits + i * k, k) == y[i];
     *accuracy = (double)right / (double)n;
     return JEM_OK;
 }
@@ -65,11 +64,11 @@ jem_status jem_eval_accuracy(const float *logits, const int32_t *y, int64_t n, i
 jem_status jem_eval_nll(const float *logits, const int32_t *y, int64_t n, int64_t k, double *nll)
 {
     double sum = 0;
-    JEM__TRY(check("jem_eval_nll", logits, y, n, k, nll));
+    JEM__TRY(jem__eval_check("jem_eval_nll", logits, y, n, k, nll));
     for (int64_t i = 0; i < n; i++) {
         const float *row = logits + i * k;
-        double top = row[largest(row, k)];
-        sum += log(exponentials(row, k, top)) + (top - row[y[i]]);
+        double top = row[jem__eval_largest(row, k)];
+        sum += log(jem__eval_exponentials(row, k, top, 1)) + (top - row[y[i]]);
     }
     *nll = sum / (double)n;
     return JEM_OK;
@@ -79,10 +78,10 @@ jem_status jem_eval_brier(const float *logits, const int32_t *y, int64_t n, int6
                           double *brier)
 {
     double sum = 0;
-    JEM__TRY(check("jem_eval_brier", logits, y, n, k, brier));
+    JEM__TRY(jem__eval_check("jem_eval_brier", logits, y, n, k, brier));
     for (int64_t i = 0; i < n; i++) {
         const float *row = logits + i * k;
-        double top = row[largest(row, k)], total = exponentials(row, k, top);
+        double top = row[jem__eval_largest(row, k)], total = jem__eval_exponentials(row, k, top, 1);
         for (int64_t j = 0; j < k; j++) {
             double miss = exp(row[j] - top) / total - (j == y[i]);
             sum += miss * miss;
@@ -113,15 +112,15 @@ jem_status jem_eval_ece(const float *logits, const int32_t *y, int64_t n, int64_
                         double *ece, double *confidence, double *accuracy, int64_t *count)
 {
     bin *all = NULL;
-    JEM__TRY(check("jem_eval_ece", logits, y, n, k, ece));
+    JEM__TRY(jem__eval_check("jem_eval_ece", logits, y, n, k, ece));
     if (bins < 1)
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "jem_eval_ece: bins is %" PRId64 ", expected at least 1", bins);
     JEM__TRY(jem__calloc(&all, bins, sizeof *all));
     for (int64_t i = 0; i < n; i++) {
         const float *row = logits + i * k;
-        int64_t class = largest(row, k);
-        double p = 1 / exponentials(row, k, row[class]);
+        int64_t class = jem__eval_largest(row, k);
+        double p = 1 / jem__eval_exponentials(row, k, row[class], 1);
         bin *b = &all[bin_of(p, bins)];
         b->confidence += p;
         b->right += class == y[i];

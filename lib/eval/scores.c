@@ -1,19 +1,14 @@
-/* Logits and scores of many images, piece by piece, so that memory stays small
-   whatever their number is. */
+/* Scores that are higher for images like those of the training data. */
+#include "base/config.h"
 #include "base/memory.h"
 #include "base/status.h"
-#include "model/model.h"
+#include "eval/eval.h"
 #include <inttypes.h>
 #include <jem/eval.h>
 #include <math.h>
 #include <string.h>
 
-enum { PIECE = 256, LARGEST = 1 << 22 }; /* images; values */
-
-static float log_px(const float *logits, int64_t k, double top, double sum)
-{
-    return (float)(top + log(sum));
-}
+/* ---- Of logits ---- */
 
 static float max_softmax(const float *logits, int64_t k, double top, double sum)
 {
@@ -33,174 +28,219 @@ static float neg_entropy(const float *logits, int64_t k, double top, double sum)
     return (float)(mean - log(sum));
 }
 
-/* A score of one image's logits; top is the largest, sum that of
-   exp(logit - top). NULL for the one that needs the gradient. */
-typedef float score_function(const float *logits, int64_t k, double top, double sum);
+/* ---- Of the energy and its gradient ---- */
 
-static const struct score {
-    const char *name;
-    score_function *of_logits;
-} table[] = {{"log_px", log_px},
-             {"max_softmax", max_softmax},
-             {"max_logit", max_logit},
-             {"neg_entropy", neg_entropy},
-             {"mass", NULL}};
+static jem_status run_logits(jem__scorer *s, const float *x, int64_t n, int64_t number,
+                             float *scores);
 
-static jem_status find(const struct score **score, const char *function, const char *name)
+/* log p(x) + constant. */
+static jem_status log_px(jem__scorer *s, const float *x, float *scores, int64_t n)
 {
-    JEM__REQUIRE(name, function);
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (!strcmp(table[i].name, name)) {
-            *score = &table[i];
-            return JEM_OK;
-        }
-    return jem__fail(JEM_ERROR_ARGUMENT,
-                     "%s: unknown score '%s', expected log_px, max_softmax, max_logit, neg_entropy "
-                     "or mass",
-                     function, name);
-}
-
-typedef struct shape {
-    int64_t classes, image, piece; /* values of an image, images of a piece */
-} shape;
-
-static jem_status shape_of(shape *s, const jem_model *model)
-{
-    int64_t c, h, w;
-    JEM__TRY(jem_model_info(model, &c, &h, &w, &s->classes, NULL));
-    if (!jem__multiply(c, h, &s->image) || !jem__multiply(s->image, w, &s->image))
-        return jem__fail(JEM_ERROR_SHAPE,
-                         "an image of %" PRId64 "x%" PRId64 "x%" PRId64 " is too large", c, h, w);
-    int64_t larger = s->image > s->classes ? s->image : s->classes;
-    s->piece = larger > LARGEST / PIECE ? LARGEST / larger : PIECE;
-    if (s->piece < 1) s->piece = 1;
+    JEM__TRY(jem_model_energy(s->model, x, NULL, n, scores));
+    for (int64_t i = 0; i < n; i++) scores[i] = -scores[i];
     return JEM_OK;
 }
 
-/* The images of a dataset have the model's shape and there is room for them. */
-static jem_status check_data(const char *function, const jem_model *model, const jem_dataset *data,
-                             int64_t capacity, int64_t *count)
+static double norm(const float *a, const float *b, int64_t n)
 {
-    int64_t c, h, w, mc, mh, mw;
-    JEM__TRY(jem_dataset_info(data, count, &c, &h, &w, NULL));
-    JEM__TRY(jem_model_info(model, &mc, &mh, &mw, NULL, NULL));
-    if (c != mc || h != mh || w != mw)
-        return jem__fail(JEM_ERROR_SHAPE,
-                         "%s: images of the dataset are %" PRId64 "x%" PRId64 "x%" PRId64
-                         ", expected the model's %" PRId64 "x%" PRId64 "x%" PRId64,
-                         function, c, h, w, mc, mh, mw);
-    if (capacity < *count)
-        return jem__fail(JEM_ERROR_SHAPE,
-                         "%s: capacity is %" PRId64 " images, expected at least %" PRId64, function,
-                         capacity, *count);
-    return JEM_OK;
-}
-
-jem_status jem_eval_logits(jem_model *model, const jem_dataset *data, float *logits,
-                           int32_t *labels, int64_t capacity)
-{
-    static const char function[] = "jem_eval_logits";
-    float *x = NULL;
-    int64_t count;
-    shape s;
-    JEM__REQUIRE(model, function);
-    JEM__REQUIRE(data, function);
-    JEM__REQUIRE(logits, function);
-    JEM__TRY(check_data(function, model, data, capacity, &count));
-    JEM__TRY(shape_of(&s, model));
-    JEM__TRY(jem__alloc(&x, s.piece * s.image, sizeof *x));
-    jem_status status = JEM_OK;
-    for (int64_t i = 0; !status && i < count; i += s.piece) {
-        int64_t n = count - i < s.piece ? count - i : s.piece;
-        status = jem_dataset_read(data, i, n, x, labels ? labels + i : NULL);
-        if (!status) status = jem_model_logits(model, x, n, logits + i * s.classes, n * s.classes);
-        if (status < 0) jem__fail_in(status, "%s: images from %" PRId64, function, i);
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double d = b ? (double)a[i] - (double)b[i] : (double)a[i];
+        sum += d * d;
     }
-    jem__free(x);
+    return sqrt(sum);
+}
+
+/* -||d log p(x)/dx|| */
+static jem_status mass(jem__scorer *s, const float *x, float *scores, int64_t n)
+{
+    int64_t image = s->shape.image;
+    JEM__TRY(jem_model_energy_gradient(s->model, x, NULL, n, NULL, s->scratch));
+    for (int64_t i = 0; i < n; i++) scores[i] = (float)-norm(s->scratch + i * image, NULL, image);
+    return JEM_OK;
+}
+
+static jem_status run_log_px(jem__scorer *s, const float *x, int64_t n, int64_t number,
+                             float *scores)
+{
+    return log_px(s, x, scores, n);
+}
+
+static jem_status run_mass(jem__scorer *s, const float *x, int64_t n, int64_t number, float *scores)
+{
+    return mass(s, x, scores, n);
+}
+
+/* ---- Of a short chain that begins at the image ---- */
+
+static jem_status refine(jem__scorer *s, const float *x, int64_t n, int64_t number)
+{
+    memcpy(s->moved, x, (size_t)(n * s->shape.image) * sizeof *x);
+    return jem_sampler_step(s->sampler, s->moved, NULL, n, number, 0, s->steps);
+}
+
+/* The measure before minus after. */
+static jem_status difference(jem__scorer *s, const float *x, int64_t n, int64_t number,
+                             float *scores,
+                             jem_status (*measure)(jem__scorer *, const float *, float *, int64_t))
+{
+    JEM__TRY(measure(s, x, s->before, n));
+    JEM__TRY(refine(s, x, n, number));
+    JEM__TRY(measure(s, s->moved, scores, n));
+    for (int64_t i = 0; i < n; i++) scores[i] = s->before[i] - scores[i];
+    return JEM_OK;
+}
+
+static jem_status run_refine_log_px(jem__scorer *s, const float *x, int64_t n, int64_t number,
+                                    float *scores)
+{
+    return difference(s, x, n, number, scores, log_px);
+}
+
+static jem_status run_refine_mass(jem__scorer *s, const float *x, int64_t n, int64_t number,
+                                  float *scores)
+{
+    return difference(s, x, n, number, scores, mass);
+}
+
+static jem_status run_refine_distance(jem__scorer *s, const float *x, int64_t n, int64_t number,
+                                      float *scores)
+{
+    int64_t image = s->shape.image;
+    JEM__TRY(refine(s, x, n, number));
+    for (int64_t i = 0; i < n; i++)
+        scores[i] = (float)-norm(s->moved + i * image, x + i * image, image);
+    return JEM_OK;
+}
+
+/* ---- By name ---- */
+
+struct jem__score {
+    const char *name;
+    /* Of one image; top is the largest logit, sum that of exp(logit - top). */
+    float (*of_logits)(const float *logits, int64_t k, double top, double sum);
+    jem_status (*run)(jem__scorer *s, const float *x, int64_t n, int64_t number, float *scores);
+    int32_t gradient, chain; /* what it needs room for */
+};
+
+static const jem__score table[] = {
+    {"log_px", NULL, run_log_px, 0, 0},
+    {"max_softmax", max_softmax, run_logits, 0, 0},
+    {"max_logit", max_logit, run_logits, 0, 0},
+    {"neg_entropy", neg_entropy, run_logits, 0, 0},
+    {"mass", NULL, run_mass, 1, 0},
+    {"refine_log_px", NULL, run_refine_log_px, 0, 1},
+    {"refine_distance", NULL, run_refine_distance, 0, 1},
+    {"refine_mass", NULL, run_refine_mass, 1, 1},
+};
+
+int32_t jem__scorer_of_logits(const jem__scorer *s, const float *logits, float *score)
+{
+    int64_t k = s->shape.classes;
+    if (!s->score->of_logits) return 0;
+    double top = logits[jem__eval_largest(logits, k)];
+    *score = s->score->of_logits(logits, k, top, jem__eval_exponentials(logits, k, top, 1));
+    return 1;
+}
+
+static jem_status run_logits(jem__scorer *s, const float *x, int64_t n, int64_t number,
+                             float *scores)
+{
+    int64_t k = s->shape.classes;
+    JEM__TRY(jem_model_logits(s->model, x, n, s->scratch, n * k));
+    for (int64_t i = 0; i < n; i++) jem__scorer_of_logits(s, s->scratch + i * k, &scores[i]);
+    return JEM_OK;
+}
+
+static jem_status find(const jem__score **score, const char *function, const char *name)
+{
+    char names[256] = "";
+    JEM__REQUIRE(name, function);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        *score = &table[i];
+        if (!strcmp(table[i].name, name)) return JEM_OK;
+        strcat(strcat(names, i ? ", " : ""), table[i].name);
+    }
+    return jem__fail(JEM_ERROR_ARGUMENT, "%s: unknown score '%.64s', expected one of %s", function,
+                     name, names);
+}
+
+int32_t jem__scorer_is(const jem__scorer *s, const char *name)
+{
+    return !strcmp(s->score->name, name);
+}
+
+jem_status jem__scorer_create(jem__scorer *s, const char *function, const char *name,
+                              jem_model *model, const jem_config *config)
+{
+    *s = (jem__scorer){.model = model};
+    JEM__TRY(find(&s->score, function, name));
+    JEM__TRY(jem__eval_shape_of(&s->shape, model));
+    int64_t each = s->score->gradient ? s->shape.image : s->score->of_logits ? s->shape.classes : 0;
+    jem_status status = jem__alloc(&s->scratch, s->shape.piece * each, sizeof *s->scratch);
+    if (!status && s->score->chain) {
+        s->steps = jem__config_i64(config, "sampler.steps");
+        status = jem__alloc(&s->moved, s->shape.piece * s->shape.image, sizeof *s->moved);
+        if (!status) status = jem__alloc(&s->before, s->shape.piece, sizeof *s->before);
+        if (!status) status = jem_sampler_create(&s->sampler, model, config);
+    }
+    if (status) jem__scorer_clear(s);
     return status;
 }
 
-/* scratch holds a piece of logits, or for the gradient a piece of images. */
-static jem_status score_piece(jem_model *model, const struct score *score, const shape *s,
-                              const float *x, int64_t n, float *scratch, float *scores)
+void jem__scorer_clear(jem__scorer *s)
 {
-    if (!score->of_logits) {
-        JEM__TRY(jem_model_energy_gradient(model, x, NULL, n, NULL, scratch));
-        for (int64_t i = 0; i < n; i++) {
-            double sum = 0;
-            for (int64_t j = 0; j < s->image; j++) {
-                double d = scratch[i * s->image + j];
-                sum += d * d;
-            }
-            scores[i] = (float)-sqrt(sum);
-        }
-        return JEM_OK;
-    }
-    JEM__TRY(jem_model_logits(model, x, n, scratch, n * s->classes));
-    for (int64_t i = 0; i < n; i++) {
-        const float *row = scratch + i * s->classes;
-        double top = row[0], sum = 0;
-        for (int64_t j = 1; j < s->classes; j++) top = row[j] > top ? row[j] : top;
-        for (int64_t j = 0; j < s->classes; j++) sum += exp(row[j] - top);
-        scores[i] = score->of_logits(row, s->classes, top, sum);
-    }
-    return JEM_OK;
+    jem_sampler_destroy(s->sampler);
+    jem__free(s->scratch);
+    jem__free(s->moved);
+    jem__free(s->before);
+    *s = (jem__scorer){0};
 }
 
-static int64_t scratch_size(const struct score *score, const shape *s)
+jem_status jem__scorer_run(jem__scorer *s, const float *x, int64_t n, int64_t number, float *scores)
 {
-    return s->piece * (score->of_logits ? s->classes : s->image);
+    return s->score->run(s, x, n, number, scores);
 }
 
-jem_status jem_eval_score(jem_model *model, const char *score_name, const float *x, int64_t n,
-                          float *scores)
+/* ---- Calls ---- */
+
+jem_status jem_eval_score(jem_model *model, const char *score, const float *x, int64_t n,
+                          int64_t first, const jem_config *config, float *scores)
 {
     static const char function[] = "jem_eval_score";
-    const struct score *score = NULL;
-    float *scratch = NULL;
-    shape s;
-    JEM__REQUIRE(model, function);
-    JEM__TRY(find(&score, function, score_name));
-    if (n < 0)
-        return jem__fail(JEM_ERROR_ARGUMENT, "%s: n is %" PRId64 ", expected >= 0", function, n);
-    if (n == 0) return JEM_OK;
-    JEM__REQUIRE(x, function);
-    JEM__REQUIRE(scores, function);
-    JEM__TRY(jem__model_check(model, function, x, NULL, n)); /* names images by their own index */
-    JEM__TRY(shape_of(&s, model));
-    JEM__TRY(jem__alloc(&scratch, scratch_size(score, &s), sizeof *scratch));
+    jem__scorer s;
+    JEM__TRY(jem__eval_check_images(function, model, x, n, scores));
+    JEM__TRY(jem__eval_check_first(function, first, n, 1));
+    JEM__TRY(jem__scorer_create(&s, function, score, model, config));
     jem_status status = JEM_OK;
-    for (int64_t i = 0; !status && i < n; i += s.piece) {
-        int64_t here = n - i < s.piece ? n - i : s.piece;
-        status = score_piece(model, score, &s, x + i * s.image, here, scratch, scores + i);
+    for (int64_t i = 0; !status && i < n; i += s.shape.piece) {
+        int64_t here = n - i < s.shape.piece ? n - i : s.shape.piece;
+        status = jem__scorer_run(&s, x + i * s.shape.image, here, first + i, scores + i);
     }
-    jem__free(scratch);
+    jem__scorer_clear(&s);
     return status;
 }
 
-jem_status jem_eval_score_data(jem_model *model, const char *score_name, const jem_dataset *data,
-                               float *scores, int64_t capacity)
+jem_status jem_eval_score_data(jem_model *model, const char *score, const jem_dataset *data,
+                               const jem_config *config, float *scores, int64_t capacity)
 {
     static const char function[] = "jem_eval_score_data";
-    const struct score *score = NULL;
-    float *x = NULL, *scratch = NULL;
+    float *x = NULL;
     int64_t count;
-    shape s;
+    jem__scorer s;
     JEM__REQUIRE(model, function);
     JEM__REQUIRE(data, function);
     JEM__REQUIRE(scores, function);
-    JEM__TRY(find(&score, function, score_name));
-    JEM__TRY(check_data(function, model, data, capacity, &count));
-    JEM__TRY(shape_of(&s, model));
-    JEM__TRY(jem__alloc(&x, s.piece * s.image, sizeof *x));
-    jem_status status = jem__alloc(&scratch, scratch_size(score, &s), sizeof *scratch);
-    for (int64_t i = 0; !status && i < count; i += s.piece) {
-        int64_t n = count - i < s.piece ? count - i : s.piece;
+    JEM__TRY(jem__eval_check_data(function, model, data, capacity, &count));
+    JEM__TRY(jem__scorer_create(&s, function, score, model, config));
+    jem_status status = jem__alloc(&x, s.shape.piece * s.shape.image, sizeof *x);
+    for (int64_t i = 0; !status && i < count; i += s.shape.piece) {
+        int64_t n = count - i < s.shape.piece ? count - i : s.shape.piece;
         status = jem_dataset_read(data, i, n, x, NULL);
-        if (!status) status = score_piece(model, score, &s, x, n, scratch, scores + i);
+        if (!status) status = jem__scorer_run(&s, x, n, i, scores + i);
         if (status < 0) jem__fail_in(status, "%s: images from %" PRId64, function, i);
     }
     jem__free(x);
-    jem__free(scratch);
+    jem__scorer_clear(&s);
     return status;
 }

@@ -24,6 +24,10 @@ jem_context *jem__model_context(const jem_model *model);
 jem_status jem__model_check(const jem_model *model, const char *function, const float *x,
                             const int32_t *y, int64_t n);
 
+/* Logits [n,classes] and energies E(x) [n] of good images, by one forward pass. */
+jem_status jem__model_outputs(jem_model *model, const float *x, int64_t n, float *logits,
+                              float *energy);
+
 /* A walk moves images along the gradient of their energy, slice by slice: each
    worker carries its images through all steps (unless the batch is coupled).
    Per step and slice: forward, E and dE/dlogits (E(x,y) with labels), backward

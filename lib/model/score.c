@@ -102,6 +102,14 @@ jem_status jem_model_features(jem_model *model, const float *x, int64_t n, float
     return infer(model, x, n, NULL, features);
 }
 
+jem_status jem__model_outputs(jem_model *model, const float *x, int64_t n, float *logits,
+                              float *energy)
+{
+    JEM__TRY(infer(model, x, n, logits, NULL));
+    jem__energy(logits, NULL, n, model->graph.classes, energy);
+    return JEM_OK;
+}
+
 /* In pieces, so that memory for logits stays small whatever n is. */
 jem_status jem_model_energy(jem_model *model, const float *x, const int32_t *y, int64_t n,
                             float *energy)

@@ -176,5 +176,99 @@ START_TEST(bad_input)
 }
 END_TEST
 
+/* ---- ROC curve, threshold, histogram ---- */
+
+/* Height of the curve's straight lines at a false positive rate, from above. */
+static double height(const double *fpr, const double *tpr, int64_t n, double at)
+{
+    for (int64_t i = n - 1; i > 0; i--)
+        if (fpr[i - 1] <= at && at <= fpr[i] && fpr[i] > fpr[i - 1])
+            return tpr[i - 1] + (tpr[i] - tpr[i - 1]) * (at - fpr[i - 1]) / (fpr[i] - fpr[i - 1]);
+    return tpr[n - 1];
+}
+
+START_TEST(roc_by_counting)
+{
+    enum { MOST = 60 };
+    float in[MOST], out[MOST], threshold[2 * MOST + 1];
+    double fpr[2 * MOST + 1], tpr[2 * MOST + 1], auroc;
+    int64_t points;
+    for (int trial = 0; trial < 300; trial++) {
+        int64_t n = 1 + below(MOST), m = 1 + below(MOST);
+        uint32_t levels = 1 + below(trial % 2 ? 8 : 100000); /* many ties, or few */
+        double area = 0;
+        for (int64_t i = 0; i < n; i++) in[i] = (float)below(levels) - 3;
+        for (int64_t j = 0; j < m; j++) out[j] = (float)below(levels) - 5;
+        OK(jem_eval_roc(in, n, out, m, n + m + 1, fpr, tpr, threshold, &points));
+        ck_assert(fpr[0] == 0 && tpr[0] == 0 && isinf(threshold[0]));
+        ck_assert(fpr[points - 1] == 1 && tpr[points - 1] == 1);
+        for (int64_t i = 1; i < points; i++) {
+            ck_assert(threshold[i] < threshold[i - 1]);
+            ck_assert(fpr[i] == (double)at_least(out, m, threshold[i], 1) / (double)m);
+            ck_assert(tpr[i] == (double)at_least(in, n, threshold[i], 1) / (double)n);
+            area += (fpr[i] - fpr[i - 1]) * (tpr[i] + tpr[i - 1]) / 2;
+        }
+        OK(jem_eval_ood(in, n, out, m, &auroc, NULL, NULL, NULL));
+        ck_assert_double_eq_tol(area, auroc, 1e-12); /* nothing was lost with the points left out */
+        for (int64_t i = 2; i < points; i++)         /* and none is left that says nothing */
+            ck_assert(!(fpr[i] == fpr[i - 2] || tpr[i] == tpr[i - 2]));
+        for (int64_t j = 0; j < m; j++) {
+            double at = (double)at_least(out, m, out[j], 1) / (double)m;
+            ck_assert(height(fpr, tpr, points, at) >=
+                      (double)at_least(in, n, out[j], 1) / (double)n - 1e-12);
+        }
+        if (points > 2)
+            FAILS(JEM_ERROR_SHAPE,
+                  jem_eval_roc(in, n, out, m, points - 1, fpr, tpr, threshold, &points),
+                  "points, expected at least");
+    }
+}
+END_TEST
+
+START_TEST(thresholds)
+{
+    float scores[40], t;
+    for (int trial = 0; trial < 400; trial++) {
+        int64_t n = 1 + below(40);
+        double accept = (1 + below(1000)) / 1000.0;
+        for (int64_t i = 0; i < n; i++) scores[i] = (float)below(20) - 10;
+        OK(jem_eval_threshold(scores, n, accept, &t));
+        ck_assert((double)at_least(scores, n, t, 1) >= accept * (double)n - 1e-9);
+        int64_t above = 0; /* with a higher threshold too few would stay */
+        for (int64_t i = 0; i < n; i++) above += scores[i] > t;
+        ck_assert((double)above < accept * (double)n - 1e-9);
+    }
+    for (int i = 0; i < 20; i++) scores[i] = (float)i;
+    OK(jem_eval_threshold(scores, 20, 0.95, &t));
+    ck_assert(t == 1); /* exactly one of twenty is let go, whatever .95 rounds to */
+    OK(jem_eval_threshold(scores, 20, 1, &t));
+    ck_assert(t == 0);
+    FAILS(JEM_ERROR_ARGUMENT, jem_eval_threshold(scores, 20, 0, &t), "accept is 0");
+    FAILS(JEM_ERROR_ARGUMENT, jem_eval_threshold(scores, 20, NAN, &t), "accept");
+    FAILS(JEM_ERROR_ARGUMENT, jem_eval_threshold(scores, 0, 0.5, &t), "n is 0");
+    scores[7] = NAN;
+    FAILS(JEM_ERROR_ARGUMENT, jem_eval_threshold(scores, 20, 0.5, &t), "score 7");
+}
+END_TEST
+
+START_TEST(histograms)
+{
+    float scores[] = {-1, 0, 0.25F, 0.5F, 0.99F, 1, 2};
+    int64_t count[5] = {0, 0, 0, 0, 77};
+    OK(jem_eval_histogram(scores, 7, 0, 1, 4, count));
+    ck_assert_int_eq(count[0], 1); /* lower edges belong to a bin, */
+    ck_assert_int_eq(count[1], 1);
+    ck_assert_int_eq(count[2], 1);
+    ck_assert_int_eq(count[3], 2); /* and the last upper one */
+    ck_assert_int_eq(count[4], 77);
+    FAILS(JEM_ERROR_ARGUMENT, jem_eval_histogram(scores, 7, 1, 1, 4, count), "low < high");
+    FAILS(JEM_ERROR_ARGUMENT, jem_eval_histogram(scores, 7, 0, INFINITY, 4, count), "low < high");
+    FAILS(JEM_ERROR_ARGUMENT, jem_eval_histogram(scores, 7, 0, 1, 0, count), "0 bins");
+    scores[2] = INFINITY;
+    FAILS(JEM_ERROR_ARGUMENT, jem_eval_histogram(scores, 7, 0, 1, 4, count), "score 2");
+}
+END_TEST
+
 TESTS("eval ood", against_definitions, perfect_and_worst, all_ties, by_hand,
-      signed_zeros_tie_and_tiny_numbers_order, swapping_the_sets_and_shifting_the_scores, bad_input)
+      signed_zeros_tie_and_tiny_numbers_order, swapping_the_sets_and_shifting_the_scores, bad_input,
+      roc_by_counting, thresholds, histograms)

@@ -1,0 +1,130 @@
+/* jem calibrate: what jem_model_predict decides by, kept in the model file. */
+#include "cli.h"
+#include <stdlib.h>
+
+static struct {
+    const char *model, *data, *output;
+    int as_trained, compact;
+    settings settings;
+} given;
+
+static const option options[] = {
+    {"model", OPTION_TEXT, 1, &given.model, "FILE", "the model, safetensors"},
+    {"data", OPTION_TEXT, 1, &given.data, "SOURCE",
+     "validation images: neither trained on nor tested with"},
+    {"output", OPTION_TEXT, 0, &given.output, "FILE", "the calibrated model [FILE of --model]"},
+    {"score", OPTION_KEY, 0, "calibration.score", "NAME", NULL},
+    {"accept", OPTION_KEY, 0, "calibration.accept", "SHARE", NULL},
+    {"as-trained", OPTION_FLAG, 0, &given.as_trained, NULL,
+     "refine_* scores: the chain that the model was trained with"},
+    {"json", OPTION_FLAG, 0, &given.compact, NULL, "JSON on one line"},
+    {"split", OPTION_KEY, 0, "dataset.split", "NAME", NULL},
+    {"limit", OPTION_KEY, 0, "dataset.limit", "N", NULL},
+    {"threads", OPTION_KEY, 0, "context.threads", "N", NULL},
+    {"precision", OPTION_KEY, 0, "model.precision", "NAME", NULL},
+};
+
+static const command self = {
+    "calibrate",
+    "Fits, on validation images, the temperature of the class probabilities and the\n"
+    "threshold that a share of them reaches with a score; writes both into the model file.\n"
+    "An application's jem_model_predict, and jem score, then accept or reject an image.",
+    "The split is train unless --split says test. Another seed gives new images of a\n"
+    "generated set: --data glyphs:seed=1.",
+    options,
+    COUNT(options),
+    &given.settings,
+    "calibration dataset sampler context"};
+
+/* NLL and ECE of logits at a temperature. */
+static int measure(const float *logits, const int32_t *y, int64_t n, int64_t k, double temperature,
+                   double *nll, double *ece)
+{
+    float *scaled = allocate(n * k, sizeof *scaled);
+    if (!scaled) return CODE_FAILED;
+    for (int64_t i = 0; i < n * k; i++) scaled[i] = (float)(logits[i] / temperature);
+    int code = check(jem_eval_nll(scaled, y, n, k, nll));
+    if (!code) code = check(jem_eval_ece(scaled, y, n, k, BINS, ece, NULL, NULL, NULL));
+    free(scaled);
+    return code;
+}
+
+static int print(const images *set, jem_model *model, const jem_config *kept)
+{
+    double temperature, threshold, accept, nll[2], ece[2];
+    char score[64];
+    float *logits = NULL;
+    int32_t *y = NULL;
+    int64_t k;
+    json out;
+    TRY(check(jem_config_get_f64(kept, "calibration.temperature", &temperature)));
+    TRY(check(jem_config_get_f64(kept, "calibration.threshold", &threshold)));
+    TRY(check(jem_config_get_f64(kept, "calibration.accept", &accept)));
+    TRY(check(jem_config_get_str(kept, "calibration.score", score, sizeof score, NULL)));
+    TRY(check(jem_model_info(model, NULL, NULL, NULL, &k, NULL)));
+    int code = images_logits(set, model, &logits, &y);
+    if (!code) code = measure(logits, y, set->count, k, 1, &nll[0], &ece[0]);
+    if (!code) code = measure(logits, y, set->count, k, temperature, &nll[1], &ece[1]);
+    free(logits);
+    free(y);
+    TRY(code);
+    json_open(&out, stdout, given.compact);
+    json_object(&out, NULL);
+    json_text(&out, "data", set->name);
+    json_integer(&out, "images", set->count);
+    json_text(&out, "score", score);
+    json_number(&out, "accept", accept);
+    json_number(&out, "threshold", threshold);
+    json_number(&out, "temperature", temperature);
+    json_number(&out, "nll", nll[0]);
+    json_number(&out, "nll_calibrated", nll[1]);
+    json_number(&out, "ece", ece[0]);
+    json_number(&out, "ece_calibrated", ece[1]);
+    json_text(&out, "model", given.output ? given.output : given.model);
+    json_close(&out, '}');
+    json_end(&out);
+    return 0;
+}
+
+static int finish(const images *set, jem_model *model)
+{
+    jem_config *kept = NULL;
+    TRY(check(jem_model_save(model, given.output ? given.output : given.model)));
+    int code = model_calibration(model, &kept);
+    if (!code) code = print(set, model, kept);
+    jem_config_destroy(kept);
+    return code;
+}
+
+static int calibrate(jem_model **model, jem_context **context, jem_config **config, images *set)
+{
+    int64_t c, h, w;
+    int32_t chosen;
+    TRY(check(jem_config_create(config)));
+    TRY(settings_apply(&given.settings, *config));
+    TRY(check(jem_config_is_set(*config, "dataset.split", &chosen)));
+    TRY(check(jem_context_create(context, *config)));
+    TRY(model_open(model, *context, given.model, *config));
+    TRY(check(jem_model_info(*model, &c, &h, &w, NULL, NULL)));
+    TRY(images_open(set, *context, given.data, *config, chosen ? NULL : "train", c, h, w));
+    if (given.as_trained) TRY(model_recipe(*model, given.model, &given.settings, *config));
+    TRY(check(jem_model_calibrate(*model, set->data, *config)));
+    return finish(set, *model);
+}
+
+int run_calibrate(int argc, char **argv)
+{
+    jem_model *model = NULL;
+    jem_context *context = NULL;
+    jem_config *config = NULL;
+    images set = {0};
+    int code = options_parse(&self, argc, argv);
+    if (code) return code < 0 ? 0 : code;
+    code = calibrate(&model, &context, &config, &set);
+    images_close(&set);
+    jem_model_destroy(model);
+    jem_context_destroy(context);
+    jem_config_destroy(config);
+    settings_clear(&given.settings);
+    return code;
+}

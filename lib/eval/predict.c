@@ -1,0 +1,230 @@
+/* Decisions: a temperature and a threshold, fitted on validation images, kept in
+   the model's metadata as settings, and applied to an application's images. */
+#include "base/config.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "eval/eval.h"
+#include "model/model.h"
+#include <inttypes.h>
+#include <jem/eval.h>
+#include <string.h>
+
+static const char entry[] = "calibration";
+
+/* ---- Fitting ---- */
+
+static jem_status fit_temperature(jem_model *model, const jem_dataset *data, int64_t count,
+                                  double *temperature)
+{
+    static const char function[] = "jem_model_calibrate";
+    int64_t k, values;
+    int32_t found, *y = NULL;
+    float *logits = NULL;
+    JEM__TRY(jem_model_info(model, NULL, NULL, NULL, &k, NULL));
+    if (!jem__multiply(count, k, &values))
+        return jem__fail(JEM_ERROR_MEMORY, "%s: too many logits", function);
+    jem_status status = jem__alloc(&logits, values, sizeof *logits);
+    if (!status) status = jem__alloc(&y, count, sizeof *y);
+    if (!status) status = jem_eval_logits(model, data, logits, y, count);
+    if (!status) status = jem__eval_check(function, logits, y, count, k, temperature);
+    if (!status) {
+        *temperature = 1 / jem__eval_fit(logits, y, count, k, &found);
+        if (found == -2) /* for its text */
+            status = jem_eval_temperature(logits, y, count, k, temperature);
+    }
+    jem__free(logits);
+    jem__free(y);
+    return status;
+}
+
+static jem_status fit_threshold(jem_model *model, const jem_dataset *data, int64_t count,
+                                const jem_config *config, float *threshold)
+{
+    float *scores = NULL;
+    JEM__TRY(jem__alloc(&scores, count, sizeof *scores));
+    jem_status status = jem_eval_score_data(model, jem__config_str(config, "calibration.score"),
+                                            data, config, scores, count);
+    if (!status)
+        status = jem_eval_threshold(scores, count, jem__config_f64(config, "calibration.accept"),
+                                    threshold);
+    jem__free(scores);
+    return status;
+}
+
+/* Settings that stay with the model: the result, and for a chain its own. */
+static jem_status put(jem_config *kept, const jem_config *config, double temperature,
+                      float threshold, int64_t count)
+{
+    const char *score = jem__config_str(config, "calibration.score");
+    JEM__TRY(jem_config_set_str(kept, "calibration.score", score));
+    JEM__TRY(jem_config_set_f64(kept, "calibration.accept",
+                                jem__config_f64(config, "calibration.accept")));
+    JEM__TRY(jem_config_set_f64(kept, "calibration.temperature", temperature));
+    JEM__TRY(jem_config_set_f64(kept, "calibration.threshold", threshold));
+    JEM__TRY(jem_config_set_i64(kept, "calibration.images", count));
+    if (strncmp(score, "refine_", 7) != 0) return JEM_OK;
+    for (int64_t i = 0; i < jem__key_total; i++) {
+        char text[256];
+        int32_t set;
+        if (strncmp(jem__keys[i].name, "sampler.", 8) != 0 || !config) continue;
+        JEM__TRY(jem_config_is_set(config, jem__keys[i].name, &set));
+        if (!set) continue;
+        int length = jem__format(text, sizeof text, "%s=\"", jem__keys[i].name);
+        JEM__TRY(jem__config_print(config, jem__keys[i].name, text + length,
+                                   (int64_t)sizeof text - length - 1));
+        JEM__TRY(jem_config_parse(kept, strcat(text, "\"")));
+    }
+    return JEM_OK;
+}
+
+static jem_status keep(jem_model *model, const jem_config *kept)
+{
+    char *text = NULL;
+    int64_t length = jem_config_text(kept, NULL, 0);
+    JEM__TRY(jem__alloc(&text, length + 1, 1));
+    jem_config_text(kept, text, length + 1);
+    jem_status status = jem_model_metadata_set(model, entry, text);
+    jem__free(text);
+    return status;
+}
+
+jem_status jem_model_calibrate(jem_model *model, const jem_dataset *validation,
+                               const jem_config *config)
+{
+    jem_config *kept = NULL;
+    double temperature = 1;
+    float threshold = 0;
+    int64_t count;
+    JEM__REQUIRE(model, "jem_model_calibrate");
+    JEM__REQUIRE(validation, "jem_model_calibrate");
+    JEM__TRY(jem__eval_check_data("jem_model_calibrate", model, validation, INT64_MAX, &count));
+    JEM__TRY(fit_temperature(model, validation, count, &temperature));
+    JEM__TRY(fit_threshold(model, validation, count, config, &threshold));
+    JEM__TRY(jem_config_create(&kept));
+    jem_status status = put(kept, config, temperature, threshold, count);
+    if (!status) status = keep(model, kept);
+    jem_config_destroy(kept);
+    return status;
+}
+
+/* ---- Predicting ---- */
+
+typedef struct prediction {
+    jem_model *model;
+    jem__eval_shape shape;
+    int32_t calibrated;
+    double beta; /* 1 / temperature */
+    float threshold;
+    jem__scorer scorer; /* if calibrated */
+    float *logits, *energy, *scores;
+} prediction;
+
+/* Settings from the metadata; NULL: not calibrated. */
+static jem_status kept_settings(const jem_model *model, jem_config **config)
+{
+    static const char *const needed[] = {"calibration.score", "calibration.temperature",
+                                         "calibration.threshold"};
+    char *text = NULL;
+    int64_t length = jem_model_metadata_get(model, entry, NULL, 0);
+    *config = NULL;
+    if (length < 0) return JEM_OK;
+    JEM__TRY(jem__alloc(&text, length + 1, 1));
+    jem_model_metadata_get(model, entry, text, length + 1);
+    jem_status status = jem_config_create(config);
+    if (!status && (status = jem_config_parse(*config, text)) == JEM_ERROR_CONFIG)
+        status = jem__fail_in(JEM_ERROR_FORMAT, "metadata %s", entry);
+    for (int i = 0; !status && i < 3; i++) {
+        int32_t set;
+        status = jem_config_is_set(*config, needed[i], &set);
+        if (!status && !set)
+            status = jem__fail(JEM_ERROR_FORMAT, "metadata %s: got '%.64s', expected %s in it",
+                               entry, text, needed[i]);
+    }
+    jem__free(text);
+    if (status) {
+        jem_config_destroy(*config);
+        *config = NULL;
+    }
+    return status;
+}
+
+static jem_status read_calibration(prediction *p)
+{
+    jem_config *config;
+    JEM__TRY(kept_settings(p->model, &config));
+    if (!config) return JEM_OK;
+    p->calibrated = 1;
+    p->beta = 1 / jem__config_f64(config, "calibration.temperature");
+    p->threshold = (float)jem__config_f64(config, "calibration.threshold");
+    jem_status status =
+        jem__scorer_create(&p->scorer, "jem_model_predict",
+                           jem__config_str(config, "calibration.score"), p->model, config);
+    jem_config_destroy(config);
+    return status;
+}
+
+static void clear(prediction *p)
+{
+    jem__scorer_clear(&p->scorer);
+    jem__free(p->logits);
+    jem__free(p->energy);
+    jem__free(p->scores);
+}
+
+/* Most scores come with the logits and the energy; a gradient or a chain is extra. */
+static jem_status score(prediction *p, const float *x, int64_t n, int64_t number)
+{
+    int64_t k = p->shape.classes;
+    if (jem__scorer_is(&p->scorer, "log_px")) {
+        for (int64_t i = 0; i < n; i++) p->scores[i] = -p->energy[i];
+        return JEM_OK;
+    }
+    for (int64_t i = 0; i < n; i++)
+        if (!jem__scorer_of_logits(&p->scorer, p->logits + i * k, &p->scores[i]))
+            return jem__scorer_run(&p->scorer, x, n, number, p->scores);
+    return JEM_OK;
+}
+
+typedef struct answers {
+    int32_t *y, *accepted;
+    float *probability, *log_px;
+} answers;
+
+static jem_status predict_piece(prediction *p, const float *x, int64_t n, int64_t at,
+                                const answers *a)
+{
+    int64_t k = p->shape.classes;
+    JEM__TRY(jem__model_outputs(p->model, x, n, p->logits, p->energy));
+    if (p->calibrated && a->accepted) JEM__TRY(score(p, x, n, at));
+    for (int64_t i = 0; i < n; i++) {
+        const float *row = p->logits + i * k;
+        int64_t best = jem__eval_largest(row, k);
+        double p_best = 1 / jem__eval_exponentials(row, k, row[best], p->beta);
+        if (a->y) a->y[at + i] = (int32_t)best;
+        if (a->probability) a->probability[at + i] = (float)p_best;
+        if (a->log_px) a->log_px[at + i] = -p->energy[i];
+        if (a->accepted) a->accepted[at + i] = p->calibrated ? p->scores[i] >= p->threshold : -1;
+    }
+    return JEM_OK;
+}
+
+jem_status jem_model_predict(jem_model *model, const float *x, int64_t n, int32_t *y,
+                             float *probability, float *log_px, int32_t *accepted)
+{
+    static const char function[] = "jem_model_predict";
+    prediction p = {.model = model, .beta = 1};
+    const answers a = {y, accepted, probability, log_px};
+    JEM__TRY(jem__eval_check_images(function, model, x, n, function));
+    JEM__TRY(jem__eval_shape_of(&p.shape, model));
+    jem_status status = read_calibration(&p);
+    int64_t room = n < p.shape.piece ? n : p.shape.piece;
+    if (!status) status = jem__alloc(&p.logits, room * p.shape.classes, sizeof *p.logits);
+    if (!status) status = jem__alloc(&p.energy, room, sizeof *p.energy);
+    if (!status) status = jem__alloc(&p.scores, room, sizeof *p.scores);
+    for (int64_t i = 0; !status && i < n; i += p.shape.piece) {
+        int64_t here = n - i < p.shape.piece ? n - i : p.shape.piece;
+        status = predict_piece(&p, x + i * p.shape.image, here, i, &a);
+    }
+    clear(&p);
+    return status;
+}

@@ -1,0 +1,184 @@
+/* Calibrating, and the one call of an application. */
+#include "helpers.h"
+#include <math.h>
+
+enum { N = 300, K = 5, SIZE = 12, IMAGE = SIZE * SIZE }; /* more than one piece */
+
+static jem_context *context;
+static jem_model *model;
+static jem_dataset *data;
+static jem_config *config;
+static float x[N * IMAGE], logits[N * K];
+static int32_t y[N];
+
+/* A tenth of the labels is not the model's own. */
+static void make(void)
+{
+    uint32_t state = 3;
+    OK(jem_config_create(&config));
+    OK(jem_config_parse(config, "context.threads=2 model.classes=5 model.channels=1 "
+                                "model.height=12 model.width=12 model.seed=4 "
+                                "model.class_names=a,b,c,d,e"));
+    OK(jem_context_create(&context, config));
+    OK(jem_model_create(&model, context, config));
+    for (int i = 0; i < N * IMAGE; i++) {
+        state = state * 1664525U + 1013904223U;
+        x[i] = (float)(state >> 8) / 8388608.0F - 1;
+    }
+    OK(jem_model_logits(model, x, N, logits, N * K));
+    for (int i = 0; i < N; i++) {
+        y[i] = 0;
+        for (int j = 1; j < K; j++)
+            if (logits[i * K + j] > logits[i * K + y[i]]) y[i] = j;
+        if (i % 10 == 0) y[i] = (y[i] + 1) % K;
+    }
+    OK(jem_dataset_create(&data, context, x, JEM_TYPE_F32, y, N, 1, SIZE, SIZE));
+}
+
+static void drop(void)
+{
+    jem_dataset_destroy(data);
+    jem_model_destroy(model);
+    jem_context_destroy(context);
+    jem_config_destroy(config);
+}
+
+START_TEST(not_calibrated)
+{
+    static int32_t class[N], accepted[N];
+    static float probability[N], log_px[N], energy[N];
+    make();
+    OK(jem_model_predict(model, x, N, class, probability, log_px, accepted));
+    OK(jem_model_energy(model, x, NULL, N, energy));
+    for (int i = 0; i < N; i++) {
+        double sum = 0, top = logits[i * K];
+        for (int j = 0; j < K; j++) top = fmax(top, logits[i * K + j]);
+        for (int j = 0; j < K; j++) sum += exp(logits[i * K + j] - top);
+        ck_assert(logits[i * K + class[i]] == (float)top);
+        ck_assert_float_eq_tol(probability[i], (float)(1 / sum), 1e-5F);
+        ck_assert_float_eq_tol(log_px[i], -energy[i], 1e-5F);
+        ck_assert_int_eq(accepted[i], -1);
+    }
+    OK(jem_model_predict(model, NULL, 0, NULL, NULL, NULL, NULL));
+    OK(jem_model_predict(model, x, 1, NULL, NULL, NULL, accepted)); /* outputs may be NULL */
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_predict(NULL, x, 1, class, NULL, NULL, NULL), "model");
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_predict(model, NULL, 1, class, NULL, NULL, NULL), "x is");
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_predict(model, x, -1, class, NULL, NULL, NULL), "n is -1");
+    x[2 * IMAGE + 1] = NAN;
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_predict(model, x, N, class, NULL, NULL, NULL), "image 2");
+    drop();
+}
+END_TEST
+
+static const char *const scores[] = {"log_px", "max_softmax",   "max_logit",       "neg_entropy",
+                                     "mass",   "refine_log_px", "refine_distance", "refine_mass"};
+
+START_TEST(each_score)
+{
+    static int32_t accepted[N], again[N], class[N];
+    static float probability[N], s[N];
+    double temperature, nll[2];
+    float threshold;
+    make();
+    OK(jem_eval_temperature(logits, y, N, K, &temperature));
+    for (int i = 0; i < 8; i++) {
+        char name[64];
+        int64_t size, passing = 0;
+        snprintf(name, sizeof name, "calibration.score=%s", scores[i]);
+        OK(jem_config_parse(config, name));
+        OK(jem_config_parse(config, "calibration.accept=0.9 sampler.steps=2 sampler.step_size=3"));
+        OK(jem_model_calibrate(model, data, config));
+        OK(jem_model_predict(model, x, N, class, probability, NULL, accepted));
+        for (int j = 0; j < N; j++) passing += accepted[j] == 1;
+        ck_assert_int_eq(passing, N * 9 / 10); /* no ties here */
+        OK(jem_eval_score(model, scores[i], x, N, 0, config, s));
+        OK(jem_eval_threshold(s, N, 0.9, &threshold));
+        for (int j = 0; j < N; j++) ck_assert_int_eq(accepted[j], s[j] >= threshold);
+        if (i < 7) continue;
+        /* The file, a copy and bytes in memory decide alike. */
+        const char *path = test_path("calibrated.safetensors");
+        jem_model *loaded, *copy, *read;
+        OK(jem_model_save(model, path));
+        OK(jem_model_load(&loaded, context, path));
+        OK(jem_model_predict(loaded, x, N, NULL, NULL, NULL, again));
+        ck_assert(!memcmp(accepted, again, sizeof again));
+        OK(jem_model_clone(&copy, model));
+        OK(jem_model_predict(copy, x, N, NULL, NULL, NULL, again));
+        ck_assert(!memcmp(accepted, again, sizeof again));
+        OK(jem_model_save_memory(model, NULL, 0, &size));
+        void *bytes = malloc((size_t)size);
+        OK(jem_model_save_memory(model, bytes, size, &size));
+        OK(jem_model_load_memory(&read, context, bytes, size));
+        OK(jem_model_predict(read, x, N, NULL, NULL, NULL, again));
+        ck_assert(!memcmp(accepted, again, sizeof again));
+        free(bytes);
+        jem_model_destroy(read);
+        jem_model_destroy(copy);
+        jem_model_destroy(loaded);
+    }
+    for (int i = 0; i < N; i++) {
+        double sum = 0;
+        for (int j = 0; j < K; j++)
+            sum += exp((logits[i * K + j] - (double)logits[i * K + class[i]]) / temperature);
+        ck_assert_float_eq_tol(probability[i], (float)(1 / sum), 1e-5F);
+    }
+    /* The fitted temperature explains the labels better. */
+    static float scaled[N * K];
+    for (int i = 0; i < N * K; i++) scaled[i] = (float)(logits[i] / temperature);
+    OK(jem_eval_nll(logits, y, N, K, &nll[0]));
+    OK(jem_eval_nll(scaled, y, N, K, &nll[1]));
+    ck_assert(nll[1] < nll[0]);
+    drop();
+}
+END_TEST
+
+/* What one calibration keeps, another one replaces; all right: temperature 1. */
+START_TEST(kept_settings)
+{
+    char text[1024];
+    int32_t accepted;
+    make();
+    OK(jem_config_parse(config, "calibration.score=refine_distance sampler.steps=3 "
+                                "sampler.noise=0.2"));
+    OK(jem_model_calibrate(model, data, config));
+    jem_model_metadata_get(model, "calibration", text, sizeof text);
+    ck_assert(strstr(text, "sampler.steps=3") && strstr(text, "calibration.images=300"));
+    OK(jem_model_calibrate(model, data, NULL)); /* defaults */
+    jem_model_metadata_get(model, "calibration", text, sizeof text);
+    ck_assert(strstr(text, "calibration.score=log_px") && !strstr(text, "sampler"));
+    ck_assert(!strstr(text, "calibration.temperature=1 "));
+
+    for (int i = 0; i < N; i += 10) y[i] = (y[i] + K - 1) % K;
+    jem_dataset *easy;
+    OK(jem_dataset_create(&easy, context, x, JEM_TYPE_F32, y, N, 1, SIZE, SIZE));
+    OK(jem_model_calibrate(model, easy, NULL));
+    jem_model_metadata_get(model, "calibration", text, sizeof text);
+    ck_assert(strstr(text, "calibration.temperature=1 "));
+    for (int i = 0; i < N; i++) y[i] = (y[i] + 1 + i % 4) % K; /* all wrong */
+    jem_dataset *hard;
+    OK(jem_dataset_create(&hard, context, x, JEM_TYPE_F32, y, N, 1, SIZE, SIZE));
+    FAILS(JEM_ERROR_STATE, jem_model_calibrate(model, hard, NULL), "better than chance");
+    jem_dataset_destroy(hard);
+    jem_dataset_destroy(easy);
+
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_calibrate(NULL, data, NULL), "model is NULL");
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_calibrate(model, NULL, NULL), "validation is NULL");
+    FAILS(JEM_ERROR_CONFIG, jem_config_parse(config, "calibration.score=best"), "refine_mass");
+    FAILS(JEM_ERROR_CONFIG, jem_config_parse(config, "calibration.accept=1.5"), "1.5");
+
+    /* An entry that something else wrote. */
+    static const char *const bad[] = {"", "calibration.score=log_px", "nonsense",
+                                      "calibration.score=log_px calibration.temperature=0 "
+                                      "calibration.threshold=1",
+                                      "calibration.score=best calibration.temperature=1 "
+                                      "calibration.threshold=1"};
+    for (int i = 0; i < 5; i++) {
+        OK(jem_model_metadata_set(model, "calibration", bad[i]));
+        FAILS(JEM_ERROR_FORMAT, jem_model_predict(model, x, 1, NULL, NULL, NULL, &accepted),
+              "calibration");
+    }
+    drop();
+}
+END_TEST
+
+TESTS("eval predict", not_calibrated, each_score, kept_settings)
