@@ -172,9 +172,14 @@ jem_status jem__safetensors_to_f32(const jem__tensor_info *t, float *out)
         memcpy(out, t->bytes, (size_t)t->size);
         return JEM_OK;
     }
+    if (strcmp(t->dtype, "U8") == 0) {
+        for (int64_t i = 0; i < t->elements; i++) out[i] = t->bytes[i];
+        return JEM_OK;
+    }
     int bf16 = strcmp(t->dtype, "BF16") == 0, f16 = strcmp(t->dtype, "F16") == 0;
     if (!bf16 && !f16 && strcmp(t->dtype, "F64") != 0)
-        return jem__fail(JEM_ERROR_FORMAT, "dtype is %s, expected F32, F16, BF16 or F64", t->dtype);
+        return jem__fail(JEM_ERROR_FORMAT, "dtype is %s, expected F32, F16, BF16, F64 or U8",
+                         t->dtype);
     for (int64_t i = 0; i < t->elements; i++)
         if (bf16 || f16) {
             memcpy(&half, t->bytes + 2 * i, 2);

@@ -46,7 +46,7 @@ void jem__safetensors_metadata_at(const jem__safetensors *set, int64_t index, co
                                   const char **value);
 /* FORMAT unless the set is what was sealed. */
 jem_status jem__safetensors_verify(const jem__safetensors *set, const char *file);
-/* Converts F32, F16, BF16 (also F64) to float32. FORMAT for other types. */
+/* Converts F32, F16, BF16 (also F64, U8) to float32. FORMAT for other types. */
 jem_status jem__safetensors_to_f32(const jem__tensor_info *tensor, float *out);
 
 #endif

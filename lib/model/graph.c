@@ -92,24 +92,88 @@ int32_t jem__graph_convolution(jem__graph *g, int32_t in, const char *prefix, in
     return add_node(g, &node);
 }
 
+/* A norm's parameter: [c], [1,c,1,1] or a scalar. */
+typedef struct norm_part {
+    const char *name;
+    jem_parameter_kind kind;
+    int32_t moved, dimensions;
+    float fill;
+} norm_part;
+
+static int32_t add_norm(jem__graph *g, int32_t in, const char *prefix, jem__node node,
+                        const norm_part *parts, int count)
+{
+    if (g->status) return -1;
+    node.input[0] = in;
+    node.shape = jem__graph_shape(g, in);
+    for (int i = 0; i < count; i++) {
+        int64_t shape[] = {node.shape.c, 1, 1, 1}, image[] = {1, node.shape.c, 1, 1};
+        node.parameter[i] = add_parameter(g, prefix, parts[i].name, parts[i].dimensions,
+                                          parts[i].dimensions == 4 ? image : shape, parts[i].kind,
+                                          parts[i].fill, 0);
+        if (node.parameter[i] >= 0) g->parameters[node.parameter[i]].moved = parts[i].moved;
+    }
+    return add_node(g, &node);
+}
+
 int32_t jem__graph_batch_norm(jem__graph *g, int32_t in, const char *prefix, float momentum)
 {
-    static const struct {
-        const char *name;
-        jem_parameter_kind kind;
-        float fill;
-    } parts[] = {{"weight", JEM_PARAMETER_TRAINABLE, 1},
-                 {"bias", JEM_PARAMETER_TRAINABLE, 0},
-                 {"running_mean", JEM_PARAMETER_STATISTIC, 0},
-                 {"running_var", JEM_PARAMETER_STATISTIC, 1}};
-    if (g->status) return -1;
+    static const norm_part parts[] = {{"weight", JEM_PARAMETER_TRAINABLE, 0, 1, 1},
+                                      {"bias", JEM_PARAMETER_TRAINABLE, 0, 1, 0},
+                                      {"running_mean", JEM_PARAMETER_STATISTIC, 1, 1, 0},
+                                      {"running_var", JEM_PARAMETER_STATISTIC, 1, 1, 1}};
     jem__node node = node_of(&jem__op_batch_norm, in, -1);
-    node.shape = jem__graph_shape(g, in);
     node.number = momentum;
-    for (int i = 0; i < 4; i++)
-        node.parameter[i] = add_parameter(g, prefix, parts[i].name, 1, &node.shape.c, parts[i].kind,
-                                          parts[i].fill, 0);
-    return add_node(g, &node);
+    return add_norm(g, in, prefix, node, parts, 4);
+}
+
+int32_t jem__graph_group_norm(jem__graph *g, int32_t in, const char *prefix, int64_t groups)
+{
+    static const norm_part parts[] = {{"weight", JEM_PARAMETER_TRAINABLE, 0, 1, 1},
+                                      {"bias", JEM_PARAMETER_TRAINABLE, 0, 1, 0}};
+    if (g->status) return -1;
+    jem__node node = node_of(&jem__op_group_norm, in, -1);
+    jem__image s = jem__graph_shape(g, in);
+    node.groups = groups;
+    if (groups < 1 || s.c % groups != 0 || s.c / groups * s.h * s.w < 2) {
+        g->status = jem__fail(JEM_ERROR_SHAPE,
+                              "%s: %" PRId64 " groups of %" PRId64 "x%" PRId64 "x%" PRId64
+                              ", expected equal groups of at least 2 values",
+                              prefix, groups, s.c, s.h, s.w);
+        return -1;
+    }
+    return add_norm(g, in, prefix, node, parts, 2);
+}
+
+int32_t jem__graph_act_norm(jem__graph *g, int32_t in, const char *prefix)
+{
+    static const norm_part parts[] = {{"loc", JEM_PARAMETER_TRAINABLE, 1, 4, 0},
+                                      {"scale", JEM_PARAMETER_TRAINABLE, 1, 4, 1},
+                                      {"initialized", JEM_PARAMETER_STATISTIC, 1, 0, 0}};
+    return add_norm(g, in, prefix, node_of(&jem__op_act_norm, in, -1), parts, 3);
+}
+
+int32_t jem__graph_norm(jem__graph *g, int32_t in, const char *prefix, const char *norm,
+                        float momentum)
+{
+    if (g->status || strcmp(norm, "none") == 0) return g->status ? -1 : in;
+    if (strcmp(norm, "batch") == 0) return jem__graph_batch_norm(g, in, prefix, momentum);
+    if (strcmp(norm, "instance") == 0)
+        return jem__graph_group_norm(g, in, prefix, jem__graph_shape(g, in).c);
+    if (strcmp(norm, "layer") == 0) return jem__graph_group_norm(g, in, prefix, 1);
+    if (strcmp(norm, "act") == 0) return jem__graph_act_norm(g, in, prefix);
+    g->status =
+        jem__fail(JEM_ERROR_CONFIG,
+                  "%s: norm '%.32s', expected none, batch, instance, layer or act", prefix, norm);
+    return -1;
+}
+
+const jem__op *jem__graph_activation(const char *activation, float *slope)
+{
+    *slope = 0;
+    if (strcmp(activation, "silu") == 0) return &jem__op_silu;
+    if (strcmp(activation, "leaky_relu") == 0) *slope = 0.2f;
+    return *slope > 0 || strcmp(activation, "relu") == 0 ? &jem__op_leaky_relu : NULL;
 }
 
 int32_t jem__graph_unary(jem__graph *g, int32_t in, const jem__op *op, float number)

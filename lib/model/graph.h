@@ -22,8 +22,8 @@ typedef struct jem__op {
 
 enum { JEM__KEEPS_INPUT = 1, JEM__KEEPS_OUTPUT = 2 };
 
-extern const jem__op jem__op_convolution, jem__op_batch_norm, jem__op_leaky_relu, jem__op_silu,
-    jem__op_dropout, jem__op_add, jem__op_pool, jem__op_linear;
+extern const jem__op jem__op_convolution, jem__op_batch_norm, jem__op_group_norm, jem__op_act_norm,
+    jem__op_leaky_relu, jem__op_silu, jem__op_dropout, jem__op_add, jem__op_pool, jem__op_linear;
 
 typedef struct jem__image {
     int64_t c, h, w;
@@ -35,6 +35,7 @@ typedef struct jem__node {
     jem__image shape;            /* of the output, per image */
     int32_t parameter[4];        /* of the graph; -1: none */
     int64_t kernel, stride, pad; /* convolution */
+    int64_t groups;              /* group norm */
     float number;                /* dropout probability, slope, norm momentum */
 } jem__node;
 
@@ -43,6 +44,7 @@ typedef struct jem__slot_info {
     char name[96];
     int64_t dimensions, shape[4];
     jem_parameter_kind kind;
+    int32_t moved;  /* by a forward in training: statistics, initial values from data */
     float fill;     /* initial value of statistics, scales and shifts */
     int64_t fan_in; /* > 0: U(-1/sqrt(fan_in), 1/sqrt(fan_in)) instead */
 } jem__slot_info;
@@ -68,6 +70,14 @@ int32_t jem__graph_coupled(const jem__graph *graph);
 int32_t jem__graph_convolution(jem__graph *g, int32_t in, const char *prefix, int64_t channels,
                                int64_t kernel, int64_t stride, int64_t pad);
 int32_t jem__graph_batch_norm(jem__graph *g, int32_t in, const char *prefix, float momentum);
+/* Refused for groups of a single value. */
+int32_t jem__graph_group_norm(jem__graph *g, int32_t in, const char *prefix, int64_t groups);
+int32_t jem__graph_act_norm(jem__graph *g, int32_t in, const char *prefix);
+/* One of model.norm's: none, batch, instance, layer, act. */
+int32_t jem__graph_norm(jem__graph *g, int32_t in, const char *prefix, const char *norm,
+                        float momentum);
+/* One of model.activation's for jem__graph_unary: relu, leaky_relu, silu; NULL: no other. */
+const jem__op *jem__graph_activation(const char *activation, float *slope);
 int32_t jem__graph_unary(jem__graph *g, int32_t in, const jem__op *op, float number);
 int32_t jem__graph_add(jem__graph *g, int32_t a, int32_t b);
 int32_t jem__graph_pool(jem__graph *g, int32_t in);

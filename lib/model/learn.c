@@ -216,6 +216,10 @@ jem_status jem__pass_learn(jem_pass *pass, const jem__batch *batches, int64_t co
                            const volatile int32_t *cancel)
 {
     pass->version = -1;
+    if (count == 0) return JEM_OK;
+    pass->dropout_stream = batches[0].stream;
+    pass->dropout_number = batches[0].number;
+    JEM__TRY(jem__pass_initialise(pass, batches[0].x, batches[0].n));
     if (!pass->coupled) return learn_apart(pass, batches, count, cancel);
     for (int64_t i = 0; i < count; i++) {
         if (cancel && *cancel) return JEM_CANCELLED;

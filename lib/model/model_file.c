@@ -18,8 +18,23 @@ static jem_status adopt(jem_config *config, const char *file, const char *entry,
     return status ? jem__fail_in(JEM_ERROR_FORMAT, "%s: metadata %s", file, entry) : JEM_OK;
 }
 
+/* Instance and layer norm have the same tensors, so that a file must say which. */
+static jem_status read_norm(jem_config *config, const jem__safetensors *set, const char *file)
+{
+    if (jem__safetensors_find(set, "f.bn1.running_mean"))
+        return jem_config_set_str(config, "model.norm", "batch");
+    if (jem__safetensors_find(set, "f.bn1.loc"))
+        return jem_config_set_str(config, "model.norm", "act");
+    if (jem__safetensors_find(set, "f.bn1.weight"))
+        return jem__fail(JEM_ERROR_FORMAT,
+                         "%s: f.bn1.weight without running_mean is instance or layer norm: "
+                         "metadata norm must say which",
+                         file);
+    return JEM_OK;
+}
+
 /* Sizes that the tensors themselves tell, unless the metadata did. */
-static jem_status read_off(jem_config *config, const jem__safetensors *set)
+static jem_status read_off(jem_config *config, const jem__safetensors *set, const char *file)
 {
     const struct {
         const char *key, *tensor;
@@ -45,9 +60,7 @@ static jem_status read_off(jem_config *config, const jem__safetensors *set)
             JEM__TRY(jem_config_set_i64(config, "model.depth", 6 * blocks + 4));
     }
     JEM__TRY(jem_config_is_set(config, "model.norm", &set_already));
-    if (!set_already && jem__safetensors_find(set, "f.bn1.running_mean"))
-        JEM__TRY(jem_config_set_str(config, "model.norm", "batch"));
-    return JEM_OK;
+    return set_already ? JEM_OK : read_norm(config, set, file);
 }
 
 static jem_status settings(jem_config *config, const jem__safetensors *set, const char *file)
@@ -64,7 +77,7 @@ static jem_status settings(jem_config *config, const jem__safetensors *set, cons
         const char *value = jem__safetensors_metadata(set, entries[i]);
         if (value) JEM__TRY(adopt(config, file, entries[i], value));
     }
-    return read_off(config, set);
+    return read_off(config, set, file);
 }
 
 static void print_shape(char *text, size_t size, int64_t dimensions, const int64_t *shape)

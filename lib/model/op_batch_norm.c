@@ -5,25 +5,11 @@
    1979), then each slice normalises: the same bits for any number of threads,
    and no kernel that must see the whole batch at once. */
 #include "base/status.h"
+#include "model/norm.h"
 #include "model/parameters.h"
-#include "model/plan.h"
-#include "tensor/kernels.h"
 #include <math.h>
 
 static const double epsilon = 1e-5;
-
-static jem__blocked blocked(const jem__step *step, const jem__slot *slot)
-{
-    jem__image s = step->node->shape;
-    return (jem__blocked){slot->plan->n, s.c, s.h * s.w, step->block};
-}
-
-/* A buffer of the combine step that a slot stands at: slices of different size
-   have plans, and so buffer numbers, of their own. */
-static void *combined(const jem__slot *slot, int32_t which)
-{
-    return jem__slot_data(slot, slot->plan->steps[slot->at].buffer[which]);
-}
 
 /* ---- Forward ---- */
 
@@ -41,34 +27,18 @@ static void running_stats(const jem__step *step, jem__slot *slot)
     }
 }
 
-enum { MOMENTS_X, MOMENTS_PARTIAL };
-static void slice_moments(const jem__step *step, jem__slot *slot)
-{
-    jem__blocked m = blocked(step, slot);
-    double *partial = jem__slot_data(slot, step->buffer[MOMENTS_PARTIAL]);
-    step->kernels->channel_moments(&m, jem__slot_data(slot, step->buffer[MOMENTS_X]), partial,
-                                   partial + m.c);
-}
-
 enum { COMBINE_PARTIAL, COMBINE_STATS, COMBINE_MEAN, COMBINE_VAR };
 static void combine_moments(const jem__step *step, jem__slot *const *slots, int64_t count)
 {
-    jem__image shape = step->node->shape;
-    int64_t c = shape.c;
+    int64_t c = step->node->shape.c;
     float momentum = step->node->number;
-    float *running_mean = combined(slots[0], COMBINE_MEAN);
-    float *running_var = combined(slots[0], COMBINE_VAR);
+    float *running_mean = jem__norm_at(slots[0], COMBINE_MEAN);
+    float *running_var = jem__norm_at(slots[0], COMBINE_VAR);
     for (int64_t i = 0; i < c; i++) {
-        double n = 0, mean = 0, m2 = 0;
+        jem__moments all = jem__norm_batch_moments(step, slots, count, COMBINE_PARTIAL, i);
+        double n = all.n, mean = all.mean, m2 = all.m2;
         for (int64_t j = 0; j < count; j++) {
-            const double *partial = combined(slots[j], COMBINE_PARTIAL);
-            double here = (double)(slots[j]->n * shape.h * shape.w), d = partial[i] - mean;
-            m2 += partial[c + i] + d * d * n * here / (n + here);
-            n += here;
-            mean += d * here / n;
-        }
-        for (int64_t j = 0; j < count; j++) {
-            float *stats = combined(slots[j], COMBINE_STATS);
+            float *stats = jem__norm_at(slots[j], COMBINE_STATS);
             stats[i] = (float)mean;
             stats[c + i] = (float)(1 / sqrt(m2 / n + epsilon));
         }
@@ -82,7 +52,7 @@ static void combine_moments(const jem__step *step, jem__slot *const *slots, int6
 enum { NORM_X, NORM_STATS, NORM_WEIGHT, NORM_BIAS, NORM_SCALE, NORM_Y };
 static void normalise(const jem__step *step, jem__slot *slot)
 {
-    jem__blocked m = blocked(step, slot);
+    jem__blocked m = jem__norm_images(step, slot);
     const float *stats = jem__slot_data(slot, step->buffer[NORM_STATS]);
     const float *weight = jem__slot_data(slot, step->buffer[NORM_WEIGHT]);
     float *scale = jem__slot_data(slot, step->buffer[NORM_SCALE]);
@@ -104,7 +74,7 @@ static jem_status forward(jem__plan *plan, int32_t index)
     JEM__TRY(jem__plan_buffer(plan, 2 * c * 4, &out->extra));
     if (plan->wants & JEM__TRAINING) {
         JEM__TRY(jem__plan_buffer(plan, 2 * c * 8, &partial));
-        JEM__TRY(jem__plan_kernel(plan, node, slice_moments, block,
+        JEM__TRY(jem__plan_kernel(plan, node, jem__norm_slice_moments, block,
                                   (int32_t[]){in->buffer, partial}, 2));
         JEM__TRY(jem__plan_combine(plan, node, combine_moments,
                                    (int32_t[]){partial, out->extra, p[2], p[3]}, 4));
@@ -126,7 +96,7 @@ static jem_status forward(jem__plan *plan, int32_t index)
 enum { SUMS_X, SUMS_DY, SUMS_STATS, SUMS_PARTIAL };
 static void slice_sums(const jem__step *step, jem__slot *slot)
 {
-    jem__blocked m = blocked(step, slot);
+    jem__blocked m = jem__norm_images(step, slot);
     const float *stats = jem__slot_data(slot, step->buffer[SUMS_STATS]);
     double *partial = jem__slot_data(slot, step->buffer[SUMS_PARTIAL]);
     step->kernels->channel_sums(&m, jem__slot_data(slot, step->buffer[SUMS_X]),
@@ -139,25 +109,25 @@ static void combine_sums(const jem__step *step, jem__slot *const *slots, int64_t
 {
     jem__image shape = step->node->shape;
     int64_t c = shape.c;
-    const float *stats = combined(slots[0], TOTAL_STATS);
-    const float *weight = combined(slots[0], TOTAL_WEIGHT);
+    const float *stats = jem__norm_at(slots[0], TOTAL_STATS);
+    const float *weight = jem__norm_at(slots[0], TOTAL_WEIGHT);
     for (int64_t i = 0; i < c; i++) {
         double sum = 0, dot = 0, n = 0, inverse = (double)stats[c + i];
         for (int64_t j = 0; j < count; j++) {
-            const double *partial = combined(slots[j], TOTAL_PARTIAL);
+            const double *partial = jem__norm_at(slots[j], TOTAL_PARTIAL);
             sum += partial[i];
             dot += partial[c + i];
             n += (double)(slots[j]->n * shape.h * shape.w);
         }
         double scale = (double)weight[i] * inverse;
         for (int64_t j = 0; j < count; j++) {
-            float *factors = combined(slots[j], TOTAL_FACTORS);
+            float *factors = jem__norm_at(slots[j], TOTAL_FACTORS);
             factors[i] = (float)scale;
             factors[c + i] = (float)(-scale * inverse * dot / n);
             factors[2 * c + i] = (float)(-scale * sum / n);
             if (step->buffer[TOTAL_DWEIGHT] < 0) continue;
-            float *dweight = combined(slots[j], TOTAL_DWEIGHT);
-            float *dbias = combined(slots[j], TOTAL_DBIAS);
+            float *dweight = jem__norm_at(slots[j], TOTAL_DWEIGHT);
+            float *dbias = jem__norm_at(slots[j], TOTAL_DBIAS);
             dweight[i] = j == 0 ? (float)dot : 0;
             dbias[i] = j == 0 ? (float)sum : 0;
         }
@@ -167,7 +137,7 @@ static void combine_sums(const jem__step *step, jem__slot *const *slots, int64_t
 enum { DATA_X, DATA_DY, DATA_STATS, DATA_FACTORS, DATA_DX };
 static void batch_gradient(const jem__step *step, jem__slot *slot)
 {
-    jem__blocked m = blocked(step, slot);
+    jem__blocked m = jem__norm_images(step, slot);
     const float *factors = jem__slot_data(slot, step->buffer[DATA_FACTORS]);
     step->kernels->channel_gradient(
         &m, jem__slot_data(slot, step->buffer[DATA_X]), jem__slot_data(slot, step->buffer[DATA_DY]),
@@ -178,7 +148,7 @@ static void batch_gradient(const jem__step *step, jem__slot *slot)
 enum { RUN_DY, RUN_STATS, RUN_WEIGHT, RUN_AFFINE, RUN_DX };
 static void running_gradient(const jem__step *step, jem__slot *slot)
 {
-    jem__blocked m = blocked(step, slot);
+    jem__blocked m = jem__norm_images(step, slot);
     const float *stats = jem__slot_data(slot, step->buffer[RUN_STATS]);
     const float *weight = jem__slot_data(slot, step->buffer[RUN_WEIGHT]);
     float *affine = jem__slot_data(slot, step->buffer[RUN_AFFINE]);
@@ -189,19 +159,6 @@ static void running_gradient(const jem__step *step, jem__slot *slot)
     const float *zero = affine + m.c;
     step->kernels->channel_affine(&m, jem__slot_data(slot, step->buffer[RUN_DY]), zero, affine,
                                   zero, jem__slot_data(slot, step->buffer[RUN_DX]));
-}
-
-enum { OUT_PARTIAL, OUT_DWEIGHT, OUT_DBIAS };
-static void slice_parameters(const jem__step *step, jem__slot *slot)
-{
-    int64_t c = step->node->shape.c;
-    const double *partial = jem__slot_data(slot, step->buffer[OUT_PARTIAL]);
-    float *dweight = jem__slot_data(slot, step->buffer[OUT_DWEIGHT]);
-    float *dbias = jem__slot_data(slot, step->buffer[OUT_DBIAS]);
-    for (int64_t i = 0; i < c; i++) {
-        dbias[i] = (float)partial[i];
-        dweight[i] = (float)partial[c + i];
-    }
 }
 
 static jem_status backward(jem__plan *plan, int32_t index)
@@ -231,7 +188,7 @@ static jem_status backward(jem__plan *plan, int32_t index)
                                   5));
     } else {
         if (parameters)
-            JEM__TRY(jem__plan_kernel(plan, node, slice_parameters, block,
+            JEM__TRY(jem__plan_kernel(plan, node, jem__norm_parameters, block,
                                       (int32_t[]){partial, dweight, dbias}, 3));
         JEM__TRY(jem__plan_kernel(plan, node, running_gradient, block,
                                   (int32_t[]){out->gradient, out->extra, weight, factors, dx}, 5));

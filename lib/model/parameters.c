@@ -32,6 +32,7 @@ jem_status jem__model_store(jem_model *model)
         memcpy(p->shape, info->shape, sizeof p->shape);
         p->elements = elements_of(info);
         p->kind = info->kind;
+        p->moved = info->moved;
         p->value = model->values + at;
         p->gradient = info->kind == JEM_PARAMETER_TRAINABLE ? model->gradients + at : NULL;
         at += (p->elements + 15) & ~(int64_t)15;

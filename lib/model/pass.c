@@ -29,21 +29,27 @@ static int32_t wants_of(jem_pass_mode mode)
     }
 }
 
-static jem_status create(jem_pass **out, jem_model *model, jem_pass_mode mode, int64_t max_batch)
+jem_status jem__pass_new(jem_pass **out, jem_model *model, int32_t wants, int64_t max_batch)
 {
     jem_pass *pass = NULL;
     const jem__graph *g = &model->graph;
     *out = NULL;
     JEM__TRY(jem__calloc(&pass, 1, sizeof *pass));
     pass->model = model;
-    pass->mode = mode;
-    pass->wants = wants_of(mode);
-    pass->coupled = (pass->wants & JEM__TRAINING) && jem__graph_coupled(g);
+    pass->wants = wants;
+    pass->coupled = (wants & JEM__INITIALISE) || ((wants & JEM__TRAINING) && jem__graph_coupled(g));
     pass->max_batch = max_batch;
     pass->image = g->input.c * g->input.h * g->input.w;
     pass->classes = g->classes;
     pass->version = -1;
     *out = pass;
+    return JEM_OK;
+}
+
+static jem_status create(jem_pass **pass, jem_model *model, jem_pass_mode mode, int64_t max_batch)
+{
+    JEM__TRY(jem__pass_new(pass, model, wants_of(mode), max_batch));
+    (*pass)->mode = mode;
     return JEM_OK;
 }
 
@@ -235,6 +241,7 @@ jem_status jem_pass_forward(jem_pass *pass, const float *x, int64_t n, float *lo
                          "jem_pass_forward: %" PRId64 " images, expected 1..%" PRId64, n,
                          pass->max_batch);
     JEM__TRY(jem__model_check(pass->model, "jem_pass_forward", x, NULL, n));
+    JEM__TRY(jem__pass_initialise(pass, x, n));
     JEM__TRY(jem__pass_arrange(pass, n, 1));
     for (int64_t i = 0; i < pass->slices; i++) jem__pass_aim(pass, pass->slots[i], i, x, NULL);
     JEM__TRY(jem__pass_phase(pass, JEM__FORWARD));

@@ -23,6 +23,11 @@ struct jem_pass {
 /* Where a run of a slot's steps may end. */
 typedef enum jem__phase { JEM__FORWARD, JEM__PARAMETERS, JEM__WHOLE } jem__phase;
 
+/* Without a reference to the model. wants: of its plans. */
+jem_status jem__pass_new(jem_pass **pass, jem_model *model, int32_t wants, int64_t max_batch);
+/* Layers of a training pass that still wait for their first batch take it; on a failure the
+   model is as it was. (initialise.c) */
+jem_status jem__pass_initialise(const jem_pass *pass, const float *x, int64_t n);
 /* Images of a slice of a batch of n. */
 int64_t jem__pass_slice(const jem_pass *pass, int64_t n);
 /* Cuts n images into slices and sees that every slot is there: one for each slice

@@ -25,6 +25,7 @@ enum {
     JEM__WANT_PARAMETERS = 2, /* parameter gradients */
     JEM__TRAINING = 4,        /* batch statistics, dropout */
     JEM__UNFUSED = 8,         /* one step for each operator: to compare with */
+    JEM__INITIALISE = 16,     /* layers that take initial values from data do so: coupled */
 };
 
 enum { JEM__STEP_BUFFERS = 8 };

@@ -7,18 +7,16 @@
 #include <stdio.h>
 #include <string.h>
 
-static const float slope = 0.2f;
-
 typedef struct recipe {
     const jem__op *activation;
-    int32_t batch_norm;
-    float momentum, dropout;
+    const char *norm;
+    float momentum, slope, dropout;
 } recipe;
 
 static int32_t norm_activation(jem__graph *g, const recipe *r, int32_t x, const char *prefix)
 {
-    if (r->batch_norm) x = jem__graph_batch_norm(g, x, prefix, r->momentum);
-    return jem__graph_unary(g, x, r->activation, slope);
+    return jem__graph_unary(g, jem__graph_norm(g, x, prefix, r->norm, r->momentum), r->activation,
+                            r->slope);
 }
 
 static const char *name(char *buffer, const char *block, const char *part)
@@ -46,12 +44,10 @@ jem_status jem__wide_resnet(jem__graph *g, const jem_config *config)
 {
     int64_t depth = jem__config_i64(config, "model.depth");
     int64_t widen = jem__config_i64(config, "model.widen_factor");
-    recipe r = {.activation = strcmp(jem__config_str(config, "model.activation"), "silu") == 0
-                                  ? &jem__op_silu
-                                  : &jem__op_leaky_relu,
-                .batch_norm = strcmp(jem__config_str(config, "model.norm"), "batch") == 0,
+    recipe r = {.norm = jem__config_str(config, "model.norm"),
                 .momentum = (float)jem__config_f64(config, "model.norm_momentum"),
                 .dropout = (float)jem__config_f64(config, "model.dropout")};
+    r.activation = jem__graph_activation(jem__config_str(config, "model.activation"), &r.slope);
     if (depth < 10 || (depth - 4) % 6 != 0)
         return jem__fail(JEM_ERROR_CONFIG,
                          "model.depth: got %" PRId64 ", expected 6n+4: 10, 16, 22, 28, 34, 40, ...",

@@ -38,7 +38,7 @@ static void move_statistics(jem_trainer *t, int32_t restore)
     const jem__parameter *list;
     int64_t n = jem__model_parameters(t->model, &list), at = 0;
     for (int64_t i = 0; i < n; i++) {
-        if (list[i].kind != JEM_PARAMETER_STATISTIC) continue;
+        if (!list[i].moved) continue;
         float *kept = t->statistics + at;
         at += list[i].elements;
         memcpy(restore ? list[i].value : kept, restore ? kept : list[i].value,

@@ -62,7 +62,7 @@ static int64_t statistics_size(jem_model *model)
     const jem__parameter *list;
     int64_t n = jem__model_parameters(model, &list), total = 0;
     for (int64_t i = 0; i < n; i++)
-        if (list[i].kind == JEM_PARAMETER_STATISTIC) total += list[i].elements;
+        if (list[i].moved) total += list[i].elements;
     return total;
 }
 

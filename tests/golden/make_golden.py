@@ -11,9 +11,9 @@ Names in a file:
   model.*                weights under the original state_dict names, exactly representable in the type they have
   x, y                   images and labels; images are bytes v that stand for v/128 - 1
   eval.*                 logits, features, energies E(x) and E(x,y), their gradients by x
-  x0, eval.sgld5         (SiLU: a chain through kinks depends on the order of sums) start; after 5 noise-free steps x <- x - dE/dx; _xy: of E(x,y)
+  x0, eval.sgld5         (SiLU only: a chain through kinks depends on the order of sums) start; after 5 noise-free steps x <- x - dE/dx; _xy: of E(x,y)
   eval.sgld5_clamped     5 steps of size 2, each gradient element clamped to +-.01, x to [-1,1]
-  train.logits           with batch statistics; train.energy_grad: the gradient of sum E(x) through them
+  train.logits           in training mode: batch statistics, act norm's first batch; train.energy_grad: the gradient of sum E(x) through them
   loop.i.{xp,xl,yl,xi}   batches of a 3-step JEM loop; {sgd,adam}.losses, sgd.grad0.*, {sgd,adam}.after.*;
                          SGD: rate 1e-3, momentum .9, weight decay 5e-3; Adam: rate 1e-4
 Tensors of more than 128 elements under grad0 and after are samples: value i is element i * 7919 mod size.
@@ -68,23 +68,38 @@ def write_tensors(path, tensors, metadata):
 # ---- the network ----
 
 class Net:
-    """A Wide-ResNet over a dictionary of tensors (state); norm none or batch."""
+    """A Wide-ResNet over a dictionary of tensors (state); norm none, batch, instance, layer or act."""
 
     def __init__(self, state, depth, norm, activation, momentum=0.9):
         self.state, self.blocks, self.norm = state, (depth - 4) // 6, norm
         self.momentum = momentum
-        self.act = F.silu if activation == "silu" else lambda v: F.leaky_relu(v, 0.2)
+        self.act = {"silu": F.silu, "relu": F.relu}.get(activation, lambda v: F.leaky_relu(v, 0.2))
 
     def conv(self, v, name, stride=1):
         w = self.state[name + ".weight"]
         return F.conv2d(v, w, self.state[name + ".bias"], stride, w.shape[2] // 2)
 
     def norm_act(self, v, name, training):
+        s = self.state
         if self.norm == "batch":
-            s = self.state
             v = F.batch_norm(v, s[name + ".running_mean"], s[name + ".running_var"], s[name + ".weight"],
                              s[name + ".bias"], training, self.momentum, 1e-5)
+        elif self.norm == "instance":
+            v = F.instance_norm(v, None, None, s[name + ".weight"], s[name + ".bias"], True, 0, 1e-5)
+        elif self.norm == "layer":
+            v = F.group_norm(v, 1, s[name + ".weight"], s[name + ".bias"], 1e-5)
+        elif self.norm == "act":
+            if training and s[name + ".initialized"] == 0:
+                self.initialise(name, v.detach())
+            v = s[name + ".scale"] * (v + s[name + ".loc"])
         return self.act(v)
+
+    def initialise(self, name, v):
+        """Act norm: the first training batch has mean 0 and deviation 1 in each channel."""
+        flat = v.transpose(0, 1).flatten(1)
+        self.state[name + ".loc"].data.copy_(-flat.mean(1).reshape(1, -1, 1, 1))
+        self.state[name + ".scale"].data.copy_(1 / (flat.std(1) + 1e-6).reshape(1, -1, 1, 1))
+        self.state[name + ".initialized"].fill_(1)
 
     def block(self, v, name, stride, training):
         r = self.conv(self.norm_act(v, name + ".bn1", training), name + ".conv1")
@@ -118,7 +133,8 @@ class Net:
 
     def trainable(self):
         unused = ("f.linear", "energy_output")
-        return [k for k in self.state if not k.startswith(unused) and not k.rpartition(".")[2].startswith(("running", "num"))]
+        return [k for k in self.state
+                if not k.startswith(unused) and not k.rpartition(".")[2].startswith(("running", "num", "initialized"))]
 
 
 def initial_state(rng, depth, widen, classes, channels, norm):
@@ -131,8 +147,12 @@ def initial_state(rng, depth, widen, classes, channels, norm):
         state[name + ".bias"] = rng.uniform(-bound, bound, shape[0])
 
     def batch_norm(name, c):
-        if norm == "batch":
+        if norm in ("batch", "instance", "layer"):
             state[name + ".weight"], state[name + ".bias"] = rng.uniform(0.5, 1.5, c), rng.uniform(-0.3, 0.3, c)
+        if norm == "act":
+            state[name + ".loc"], state[name + ".scale"] = np.zeros((1, c, 1, 1)), np.ones((1, c, 1, 1))
+            state[name + ".initialized"] = np.zeros(())
+        if norm == "batch":
             state[name + ".running_mean"], state[name + ".running_var"] = np.zeros(c), np.ones(c)
 
     layer("f.conv1", (16, channels, 3, 3))
@@ -175,7 +195,7 @@ def copy_of(net, dtype=torch.float64):
 def jem_loop(net, batches, name, decay):
     """Three steps on a copy of the net; the chain in evaluation mode, the passes in the order xp, xq, xl.
 
-    Under batch norm a convolution's bias has the gradient 0. What is computed is rounding, which Adam would make a step
+    Under batch and instance norm a convolution's bias has the gradient 0. What is computed is rounding, which Adam would make a step
     of, so it is dropped before the update."""
     net = copy_of(net, next(iter(net.state.values())).dtype)
     for k in net.trainable():
@@ -193,7 +213,7 @@ def jem_loop(net, batches, name, decay):
         if i == 0:
             out.update({f"{name}.grad0.{k}": net.state[k].grad.clone() for k in net.trainable()})
         for k in net.trainable():
-            if net.norm == "batch" and is_idle_bias(k):
+            if net.norm in ("batch", "instance") and is_idle_bias(k):
                 net.state[k].grad.zero_()
         opt.step()
     out[name + ".losses"] = torch.tensor(losses)
@@ -202,7 +222,7 @@ def jem_loop(net, batches, name, decay):
 
 
 def is_idle_bias(name):
-    """The bias of a convolution: a batch norm follows somewhere and takes it out again."""
+    """The bias of a convolution: a batch or instance norm follows somewhere and takes it out again."""
     return name.endswith(".bias") and ("conv" in name or "shortcut" in name)
 
 
@@ -279,17 +299,17 @@ def make(path, seed, depth, norm, activation, classes, shape, n, kind, loop=True
     images = lambda v: torch.tensor(v.astype(np.float64) / 128 - 1)
     state = {k: torch.tensor(v) for k, v in initial_state(rng, depth, 1, classes, shape[0], norm).items()}
     net = Net(state, depth, norm, activation)
-    for _ in range(2):
+    for _ in range(2 if norm == "batch" else 0):
         with torch.no_grad():
             net.logits(images(bytes_of()), True)
     half = torch.float16 if kind == "F16" else torch.bfloat16
-    statistic = lambda k: "running" in k
+    statistic = lambda k: "running" in k or "initialized" in k
     for k in state:
         state[k] = state[k].to(torch.float32 if statistic(k) else half).double()
 
     raw = {"x": bytes_of(), "y": rng.randint(0, classes, n), "x0": bytes_of()}
     x, y, x0 = images(raw["x"]), torch.tensor(raw["y"]), images(raw["x0"])
-    if activation == "leaky_relu":
+    if activation != "silu":
         del raw["x0"]
         x0 = None
     exact = evaluate(net, x, y, x0)
@@ -324,7 +344,9 @@ def make(path, seed, depth, norm, activation, classes, shape, n, kind, loop=True
     tensors = dict(raw)
     for k, v in state.items():
         v = v.numpy()
-        if statistic(k):
+        if "initialized" in k:
+            tensors["model." + k] = v.astype(np.uint8)
+        elif statistic(k):
             tensors["model." + k] = v.astype(np.float32)
         elif kind == "F16":
             tensors["model." + k] = v.astype(np.float16)
@@ -358,6 +380,9 @@ def main():
     make(os.path.join(out, "batch_leaky_1x12x14.safetensors"), 1, 10, "batch", "leaky_relu", 10, (1, 12, 14), 3, "F16")
     make(os.path.join(out, "none_silu_1x13x9.safetensors"), 1, 10, "none", "silu", 3, (1, 13, 9), 5, "BF16")
     make(os.path.join(out, "batch_silu_5x9x10_depth16.safetensors"), 1, 16, "batch", "silu", 4, (5, 9, 10), 2, "F16", False)
+    make(os.path.join(out, "instance_relu_3x11x10.safetensors"), 7, 10, "instance", "relu", 5, (3, 11, 10), 2, "F16")
+    make(os.path.join(out, "layer_silu_2x8x13.safetensors"), 1, 10, "layer", "silu", 6, (2, 8, 13), 3, "BF16")
+    make(os.path.join(out, "act_leaky_1x10x9.safetensors"), 1, 10, "act", "leaky_relu", 4, (1, 10, 9), 3, "F16")
 
 
 if __name__ == "__main__":

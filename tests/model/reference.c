@@ -81,6 +81,31 @@ static void batch_norm(const reference *r, const jem__node *node, const double *
     }
 }
 
+static void group_norm(const reference *r, const jem__node *node, const double *x, double *y)
+{
+    jem__image s = node->shape;
+    int64_t pixels = s.h * s.w, size = s.c / node->groups * pixels;
+    for (int64_t i = 0; i < r->n * node->groups; i++, x += size, y += size) {
+        double mean = 0, var = 0;
+        for (int64_t j = 0; j < size; j++) mean += x[j] / (double)size;
+        for (int64_t j = 0; j < size; j++) var += pow(x[j] - mean, 2) / (double)size;
+        for (int64_t j = 0; j < size; j++) {
+            int64_t c = i % node->groups * (s.c / node->groups) + j / pixels;
+            y[j] = (x[j] - mean) / sqrt(var + 1e-5) * r->parameters[node->parameter[0]][c] +
+                   r->parameters[node->parameter[1]][c];
+        }
+    }
+}
+
+static void act_norm(const reference *r, const jem__node *node, const double *x, double *y)
+{
+    jem__image s = node->shape;
+    for (int64_t i = 0; i < r->n * s.c * s.h * s.w; i++) {
+        int64_t c = i / (s.h * s.w) % s.c;
+        y[i] = r->parameters[node->parameter[1]][c] * (x[i] + r->parameters[node->parameter[0]][c]);
+    }
+}
+
 static void dropout(const reference *r, int32_t index, const double *x, double *y)
 {
     const jem__node *node = &r->graph->nodes[index];
@@ -116,6 +141,10 @@ void reference_forward(const reference *r, const double *x, double *logits)
             convolution(node, r->n, in, a, weight, bias, y);
         else if (node->op == &jem__op_batch_norm)
             batch_norm(r, node, a, y);
+        else if (node->op == &jem__op_group_norm)
+            group_norm(r, node, a, y);
+        else if (node->op == &jem__op_act_norm)
+            act_norm(r, node, a, y);
         else if (node->op == &jem__op_dropout)
             dropout(r, index, a, y);
         else if (node->op == &jem__op_linear)

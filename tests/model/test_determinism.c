@@ -65,10 +65,14 @@ static int64_t everything(int64_t threads, const char *settings, float *out)
 START_TEST(same_bits_on_any_number_of_threads)
 {
     static const char *const settings[] = {
-        "", "model.activation=silu model.dropout=0.3",
-        "model.norm=batch model.dropout=0.2 model.activation=silu"};
+        "",
+        "model.activation=silu model.dropout=0.3",
+        "model.norm=batch model.dropout=0.2 model.activation=silu",
+        "model.norm=instance model.activation=relu",
+        "model.norm=layer",
+        "model.norm=act model.activation=silu model.dropout=0.2"};
     static float one[LIMIT], more[LIMIT];
-    for (int s = 0; s < 3; s++) {
+    for (size_t s = 0; s < sizeof settings / sizeof *settings; s++) {
         int64_t count = everything(1, settings[s], one);
         for (int64_t threads = 2; threads <= 5; threads++) {
             ck_assert_int_eq(everything(threads, settings[s], more), count);

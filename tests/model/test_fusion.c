@@ -28,8 +28,20 @@ static int64_t roll(dice *d, int64_t from, int64_t to)
 
 static int32_t random_activation(jem__graph *g, dice *d, int32_t x)
 {
-    return roll(d, 0, 1) ? jem__graph_unary(g, x, &jem__op_leaky_relu, roll(d, 0, 1) ? 0.2f : 0.01f)
-                         : jem__graph_unary(g, x, &jem__op_silu, 0);
+    static const float slopes[] = {0.2f, 0.01f, 0};
+    int64_t kind = roll(d, 0, 5);
+    return kind < 3 ? jem__graph_unary(g, x, &jem__op_leaky_relu, slopes[kind])
+                    : jem__graph_unary(g, x, &jem__op_silu, 0);
+}
+
+/* Any norm that the shape allows. */
+static int32_t random_norm(jem__graph *g, dice *d, int32_t x, const char *name)
+{
+    static const char *const norms[] = {"batch", "act", "layer", "instance"};
+    jem__image s = jem__graph_shape(g, x);
+    int64_t most = s.h * s.w > 1 ? 4 : s.c > 1 ? 2 : 1, kind = roll(d, 0, most);
+    if (kind == 4) return jem__graph_group_norm(g, x, name, s.c % 2 ? s.c : s.c / 2);
+    return jem__graph_norm(g, x, name, norms[kind], 0.9f);
 }
 
 static int32_t random_convolution(jem__graph *g, dice *d, int32_t x, const char *name,
@@ -52,7 +64,7 @@ static int32_t random_piece(jem__graph *g, dice *d, int32_t x, const char *name)
     case 1:
         return random_activation(g, d, random_convolution(g, d, x, text[0], channels));
     case 2:
-        return jem__graph_batch_norm(g, x, text[0], 0.9f);
+        return random_norm(g, d, x, text[0]);
     case 3:
         return jem__graph_unary(g, x, &jem__op_dropout, 0.3f);
     case 4:
@@ -63,7 +75,7 @@ static int32_t random_piece(jem__graph *g, dice *d, int32_t x, const char *name)
         return roll(d, 0, 1) ? jem__graph_add(g, x, y) : jem__graph_add(g, y, x);
     }
     default: { /* one by a convolution */
-        int32_t y = random_activation(g, d, jem__graph_batch_norm(g, x, text[0], 0.9f));
+        int32_t y = random_activation(g, d, random_norm(g, d, x, text[0]));
         y = jem__graph_convolution(g, y, text[1], channels, 3, 1, 1);
         return jem__graph_add(g, y, jem__graph_convolution(g, x, text[2], channels, 1, 1, 0));
     }
@@ -236,7 +248,7 @@ static double along(double *v, const double *direction, const float *gradient, i
 static void check_direction(const reference *r, double *x, const answers *a, double *v, int64_t n,
                             const float *gradient, dice *d, int64_t seed, const char *what)
 {
-    const double step = 1e-6;
+    const double step = 1e-8; /* small: LeakyReLU has kinks */
     double *direction = calloc((size_t)n, sizeof *direction), size = 0;
     for (int64_t i = 0; i < n; i++) direction[i] = 2 * (double)jem__random_uniform(&d->r) - 1;
     double got = along(v, direction, gradient, n, step, &size);

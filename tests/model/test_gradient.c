@@ -183,6 +183,42 @@ static int32_t batch_norm(jem__graph *g, int32_t x)
     return jem__graph_unary(g, jem__graph_batch_norm(g, x, "c", 0.1f), &jem__op_silu, 0);
 }
 
+/* A norm of a few values and of many, the channels not a full block. */
+static int32_t norms(jem__graph *g, int32_t x, const char *norm)
+{
+    x = jem__graph_norm(g, x, "a", norm, 0);
+    x = jem__graph_unary(g, jem__graph_convolution(g, x, "b", 10, 3, 2, 1), &jem__op_silu, 0);
+    return jem__graph_unary(g, jem__graph_norm(g, x, "c", norm, 0), &jem__op_silu, 0);
+}
+
+static int32_t instance_norm(jem__graph *g, int32_t x)
+{
+    return norms(g, x, "instance");
+}
+
+static int32_t layer_norm(jem__graph *g, int32_t x)
+{
+    return norms(g, x, "layer");
+}
+
+static int32_t act_norm(jem__graph *g, int32_t x)
+{
+    return norms(g, x, "act");
+}
+
+static int32_t group_norm(jem__graph *g, int32_t x)
+{
+    x = jem__graph_convolution(g, x, "a", 18, 3, 1, 1);
+    return jem__graph_unary(g, jem__graph_group_norm(g, x, "b", 3), &jem__op_silu, 0);
+}
+
+static int32_t relu(jem__graph *g, int32_t x)
+{
+    x = jem__graph_unary(g, x, &jem__op_leaky_relu, 0);
+    return jem__graph_unary(g, jem__graph_convolution(g, x, "a", 6, 3, 1, 1), &jem__op_leaky_relu,
+                            0);
+}
+
 static int32_t dropout(jem__graph *g, int32_t x)
 {
     x = jem__graph_unary(g, x, &jem__op_dropout, 0.3f);
@@ -230,11 +266,17 @@ CASE(convolution_5x5_unpadded)
 CASE(leaky_relu)
 CASE(silu)
 CASE(batch_norm)
+CASE(instance_norm)
+CASE(layer_norm)
+CASE(group_norm)
+CASE(act_norm)
+CASE(relu)
 CASE(dropout)
 CASE(add)
 CASE(pool_of_input)
 CASE(residual_block)
 
 TESTS("gradient", test_convolution_3x3, test_convolution_stride_2, test_convolution_1x1,
-      test_convolution_5x5_unpadded, test_leaky_relu, test_silu, test_batch_norm, test_dropout,
+      test_convolution_5x5_unpadded, test_leaky_relu, test_silu, test_batch_norm,
+      test_instance_norm, test_layer_norm, test_group_norm, test_act_norm, test_relu, test_dropout,
       test_add, test_pool_of_input, test_residual_block)

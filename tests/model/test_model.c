@@ -223,6 +223,78 @@ START_TEST(files)
 }
 END_TEST
 
+/* Act norm starts from the first training batch, and from that alone. */
+START_TEST(initial_values_from_data)
+{
+    jem_context *context = test_context(2);
+    jem_model *model = model_of(context, "model.norm=act"), *copy;
+    float x[N * IMAGE], logits[N * K], *values, loc[16], scale[16], done;
+    int64_t p = jem_model_parameter_find(model, "f.layer1.0.bn1.loc"), shape[4], dimensions;
+    int64_t last = jem_model_parameter_find(model, "f.bn1.initialized");
+    jem_pass *pass;
+    OK(jem_model_parameter_info(model, p, NULL, &dimensions, shape, NULL, NULL));
+    ck_assert(dimensions == 4 && shape[0] == 1 && shape[1] == 16 && shape[2] == 1 && shape[3] == 1);
+    OK(jem_model_parameter_info(model, last, NULL, &dimensions, NULL, NULL, NULL));
+    ck_assert_int_eq(dimensions, 0);
+    images(x, N);
+
+    /* Evaluation and sampling leave it as it is; so does a batch that overflows. */
+    OK(jem_pass_create(&pass, model, JEM_PASS_TRAIN_INPUT, N));
+    OK(jem_pass_forward(pass, x, N, logits));
+    jem_pass_destroy(pass);
+    OK(jem_model_parameter_get(model, last, &done, 1));
+    ck_assert(done == 0);
+    OK(jem_model_clone(&copy, model));
+    OK(jem_model_parameter_map(copy, 0, &values));
+    for (int i = 0; i < 27; i++) values[i] = 3e38f;
+    OK(jem_model_parameter_unmap(copy, 0));
+    OK(jem_pass_create(&pass, copy, JEM_PASS_TRAIN, N));
+    FAILS(JEM_ERROR_DIVERGED, jem_pass_forward(pass, x, N, logits), "first training batch");
+    jem_pass_destroy(pass);
+    OK(jem_model_parameter_get(copy, p, loc, 16));
+    OK(jem_model_parameter_get(copy, p + 1, scale, 16));
+    OK(jem_model_parameter_get(copy, p + 2, &done, 1));
+    ck_assert(loc[0] == 0 && scale[0] == 1 && done == 0);
+    jem_model_destroy(copy);
+
+    OK(jem_pass_create(&pass, model, JEM_PASS_TRAIN, N));
+    OK(jem_pass_forward(pass, x, N, logits));
+    OK(jem_model_parameter_get(model, p, loc, 16));
+    OK(jem_model_parameter_get(model, last, &done, 1));
+    ck_assert(loc[0] != 0 && done == 1);
+    x[0] += 0.5f;
+    OK(jem_pass_forward(pass, x, N, logits));
+    OK(jem_model_parameter_get(model, p, scale, 16));
+    ck_assert_mem_eq(loc, scale, sizeof loc);
+    jem_pass_destroy(pass);
+    jem_model_destroy(model);
+    jem_context_destroy(context);
+}
+END_TEST
+
+/* A norm of one value would be zero everywhere. */
+START_TEST(norms_need_values)
+{
+    jem_context *context = test_context(1);
+    jem_config *config;
+    jem_model *model;
+    jem_pass *pass;
+    OK(jem_config_create(&config));
+    OK(jem_config_parse(config, "model.height=3 model.width=4 model.channels=1"));
+    OK(jem_config_parse(config, "model.norm=instance"));
+    FAILS(JEM_ERROR_SHAPE, jem_model_create(&model, context, config), "f.bn1: 64 groups");
+    OK(jem_config_parse(config, "model.norm=act"));
+    OK(jem_model_create(&model, context, config));
+    float x[12] = {0}, logits[10];
+    OK(jem_pass_create(&pass, model, JEM_PASS_TRAIN, 1));
+    FAILS(JEM_ERROR_SHAPE, jem_pass_forward(pass, x, 1, logits), "one value per channel");
+    jem_pass_destroy(pass);
+    jem_model_destroy(model);
+    jem_config_destroy(config);
+    jem_context_destroy(context);
+}
+END_TEST
+
 START_TEST(prepared_pixels)
 {
     jem_context *context = test_context(1);
@@ -296,4 +368,5 @@ START_TEST(many_threads_score_one_model)
 END_TEST
 
 TESTS("model", creation, class_names, energies_follow_from_logits, bad_input, passes,
-      clones_are_independent, files, prepared_pixels, many_threads_score_one_model)
+      clones_are_independent, files, initial_values_from_data, norms_need_values, prepared_pixels,
+      many_threads_score_one_model)

@@ -35,12 +35,15 @@ static void write_file(const char *path, const void *bytes, int64_t size)
 START_TEST(resumed_is_unbroken)
 {
     const char *const settings[] = {
-        "", "model.norm=batch model.dropout=0.2 sampler.mode=training trainer.warmup=5",
+        "",
+        "model.norm=batch model.dropout=0.2 sampler.mode=training trainer.warmup=5",
         "sampler.conditional=1 sampler.start=gaussian optimizer.name=sgd loader.crop=1 "
         "trainer.decay_at=2,4 loader.prefetch=0",
-        "trainer.px=0", "trainer.pyx=0 optimizer.name=sgd sampler.buffer=12"};
+        "trainer.px=0",
+        "trainer.pyx=0 optimizer.name=sgd sampler.buffer=12",
+        "model.norm=act"};
     const char *path = in_folder(test_folder(), "run.safetensors");
-    for (int s = 0; s < 5; s++) {
+    for (int s = 0; s < 6; s++) {
         tiny whole = tiny_of(1, settings[s]), first = tiny_of(2, settings[s]);
         OK(jem_trainer_run(whole.trainer, NULL));
         for (int i = 0; i < 3; i++) OK(jem_trainer_step(first.trainer));
