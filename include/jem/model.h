@@ -140,7 +140,8 @@ JEM_API jem_status jem_model_prepare(const jem_model *model, const uint8_t *pixe
 typedef int32_t jem_parameter_kind;
 enum {
     JEM_PARAMETER_TRAINABLE = 1,
-    JEM_PARAMETER_STATISTIC = 2 /* running mean and variance: no gradient */
+    JEM_PARAMETER_STATISTIC =
+        2 /* running mean and variance, act norm's `initialized`: no gradient */
 };
 
 JEM_API int64_t jem_model_parameter_count(const jem_model *model);

@@ -45,7 +45,11 @@ JEM_API jem_status jem_pass_set_stream(jem_pass *pass, int64_t stream, int64_t n
 JEM_API jem_status jem_pass_hold_statistics(jem_pass *pass, int32_t hold);
 
 /* x [n,C,H,W] -> logits [n,classes], the caller's. x must stay unchanged until
-   backward is done. Errors: ARGUMENT, SHAPE (n > max_batch), MEMORY, BACKEND. */
+   backward is done. With model.norm=act the model's first JEM_PASS_TRAIN forward
+   also sets loc = -mean and scale = 1/(std + 1e-6) of each channel of this batch
+   (the identity until then). Errors: ARGUMENT, SHAPE (n > max_batch; a first batch
+   of one value per channel), MEMORY, BACKEND, DIVERGED (a first batch that gives
+   non-finite activations; the model is as it was). */
 JEM_API jem_status jem_pass_forward(jem_pass *pass, const float *x, int64_t n, float *logits);
 
 /* dlogits [n,classes] of the last forward -> gradients: parameter gradients are
