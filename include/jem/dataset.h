@@ -48,6 +48,10 @@ JEM_API jem_status jem_dataset_subset(jem_dataset **subset, jem_dataset *dataset
 /* A random split by seed: first gets count images, second the rest. */
 JEM_API jem_status jem_dataset_split(jem_dataset **first, jem_dataset **second,
                                      jem_dataset *dataset, int64_t count, uint64_t seed);
+/* per_class images of each class, chosen by seed. Errors: ARGUMENT (a class with
+   fewer is named), MEMORY. */
+JEM_API jem_status jem_dataset_balanced(jem_dataset **subset, jem_dataset *dataset,
+                                        int64_t per_class, uint64_t seed);
 JEM_API void jem_dataset_destroy(jem_dataset *dataset);
 
 /* Count, shape, number of classes (largest label + 1; all of a generated set's;

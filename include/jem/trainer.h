@@ -5,9 +5,17 @@
 
      px * (mean E(x_p) - mean E(x_q) + penalty * mean(E(x_p)^2 + E(x_q)^2))
      + pyx * cross-entropy(x, y)
+     + pxy * (mean E(x,y) - mean E(x_j,y) + penalty * mean(E(x,y)^2 + E(x_j,y)^2))
 
-   Passes go through the network in the order x_p, x_q, labelled. The trainer
-   uses nothing that an own loop could not. */
+   with samples x_j of chains that follow E(x,y) with the labels y of the batch.
+   Passes go through the network in the order x_p, x_q, x_j, labelled. The trainer
+   uses nothing that an own loop could not.
+
+   trainer.validation images, chosen by loader.seed, are held out of training. Every
+   trainer.validate_every steps and after the last one they judge the model (its
+   average where trainer.ema has one), and the best model so far is kept. Test data
+   takes no part in a run. trainer.labels_per_class images of each class, chosen by
+   loader.seed, make up the labelled batches; p(x) sees all. */
 #ifndef JEM_TRAINER_H
 #define JEM_TRAINER_H
 
@@ -36,8 +44,9 @@ typedef struct jem_trainer_callbacks {
 } jem_trainer_callbacks;
 
 /* Keys: trainer.* loader.* sampler.* optimizer.*. data is used for p(x) and
-   p(y|x), through two loaders. Errors: ARGUMENT, CONFIG, SHAPE (images or
-   labels that do not fit the model), MEMORY, BACKEND. */
+   p(y|x), through two loaders. Errors: ARGUMENT (a class without images or with
+   fewer than trainer.labels_per_class), CONFIG, SHAPE (images or labels that do not
+   fit the model), MEMORY, BACKEND. */
 JEM_API jem_status jem_trainer_create(jem_trainer **trainer, jem_model *model, jem_dataset *data,
                                       const jem_config *config);
 JEM_API void jem_trainer_destroy(jem_trainer *trainer);
@@ -60,7 +69,8 @@ JEM_API void jem_trainer_destroy(jem_trainer *trainer);
    if energies, losses, gradients or chains are not finite, or the energy gap
    exceeds trainer.gap_limit: the text names what, where and how large; weights,
    optimizer and buffer are those of the step before, and no roll-back is left
-   (trainer.retries of them, 0 by default). JEM_CANCELLED likewise. */
+   (trainer.retries of them, 0 by default). JEM_CANCELLED likewise; but a validation
+   that is cut short or fails leaves its step complete, and the next call takes it up. */
 JEM_API jem_status jem_trainer_step(jem_trainer *trainer);
 /* Steps until JEM_END (returned as JEM_OK), an error or a cancel. callbacks may be NULL. */
 JEM_API jem_status jem_trainer_run(jem_trainer *trainer, const jem_trainer_callbacks *callbacks);
@@ -80,7 +90,9 @@ JEM_API jem_status jem_trainer_rollbacks(const jem_trainer *trainer, int64_t *co
 /* Metrics of the last step, by index; names are static: step, images_per_second,
    loss, loss_px, loss_pyx, accuracy, energy_data, energy_sample, gap,
    gradient_norm, distance, clamped, buffer_age, rate, seconds_load,
-   seconds_sample, seconds_pass, seconds_update, rollbacks. NaN where one does not apply. */
+   seconds_sample, seconds_pass, seconds_update, rollbacks, loss_pxy, gap_pxy; of the
+   last validation and of the best one: valid_step, valid_accuracy, valid_nll,
+   best_step, best_accuracy, best_nll. NaN where one does not apply. */
 JEM_API int64_t jem_trainer_metric_count(void);
 JEM_API const char *jem_trainer_metric_name(int64_t index);
 JEM_API jem_status jem_trainer_metrics(const jem_trainer *trainer, double *values,
@@ -89,6 +101,17 @@ JEM_API jem_status jem_trainer_metrics(const jem_trainer *trainer, double *value
 /* The trainer's parts, borrowed: valid as long as the trainer. */
 JEM_API jem_sampler *jem_trainer_sampler(jem_trainer *trainer);
 JEM_API jem_model *jem_trainer_model(jem_trainer *trainer);
+
+/* A copy of the model with averaged weights and running statistics (trainer.ema): after
+   step t the mean of the models after steps 1..t, with weights that fall by the decay
+   a step and sum to 1. The caller destroys it. Errors: ARGUMENT, STATE (no average),
+   MEMORY. */
+JEM_API jem_status jem_trainer_ema_model(jem_model **model, const jem_trainer *trainer);
+/* A copy of the best model in validation so far (by trainer.best: the highest
+   accuracy, among equals the lowest NLL; or the lowest NLL), and its step (may be
+   NULL). The caller destroys it. Errors: ARGUMENT, STATE (none yet), MEMORY. */
+JEM_API jem_status jem_trainer_best_model(jem_model **model, int64_t *step,
+                                          const jem_trainer *trainer);
 
 /* Writes everything that the rest of the run depends on (weights, optimizer,
    buffer, counters, settings) to one file, atomically, with a checksum. Resume

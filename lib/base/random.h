@@ -19,7 +19,7 @@ enum {
     JEM__RANDOM_SHUFFLE = 6, /* loader permutation: index = epoch */
     JEM__RANDOM_AUGMENT = 7, /* crop, flip, input noise: index = image number */
     JEM__RANDOM_GLYPH = 8,   /* synthetic images: index = image */
-    JEM__RANDOM_SPLIT = 9,   /* dataset splits, interpolation partners */
+    JEM__RANDOM_SPLIT = 9,   /* dataset splits and choices: stream = kind */
     JEM__RANDOM_LABEL = 10,  /* random labels for conditional chains */
     JEM__RANDOM_RETRY = 11,  /* seeds after a roll-back: index = roll-back */
     JEM__RANDOM_COPY = 12    /* noisy copies of an image: index = copy, step = round */

@@ -32,3 +32,16 @@ void jem__energy_derivative(const float *logits, const int32_t *y, int64_t n, in
             out[j] = y ? (j == y[i] ? -1.0f : 0.0f) : (float)-exp((double)row[j] - total);
     }
 }
+
+int64_t jem__count_right(const float *logits, const int32_t *y, int64_t n, int64_t k)
+{
+    int64_t right = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const float *row = logits + i * k;
+        int64_t best = 0;
+        for (int64_t j = 1; j < k; j++)
+            if (row[j] > row[best]) best = j;
+        right += best == y[i];
+    }
+    return right;
+}

@@ -12,4 +12,7 @@ void jem__energy_derivative(const float *logits, const int32_t *y, int64_t n, in
 /* logsumexp of one row; p [k] gets the softmax unless NULL. */
 double jem__logsumexp(const float *logits, int64_t k, double *p);
 
+/* Images whose largest logit is their label's; of equal ones the first counts. */
+int64_t jem__count_right(const float *logits, const int32_t *y, int64_t n, int64_t k);
+
 #endif

@@ -13,20 +13,27 @@ jem_status jem__buffer_read(jem__buffer *b, const jem_config *config, int64_t im
     int64_t elements, bytes;
     b->slots = jem__config_i64(config, "sampler.buffer");
     b->image = image;
-    b->blocks = jem__config_i64(config, "sampler.conditional") ? classes : 1;
+    b->blocks = 1;
     b->restart = (float)jem__config_f64(config, "sampler.restart");
     b->seed = (uint64_t)jem__config_i64(config, "sampler.seed");
     b->stream = (uint64_t)jem__config_i64(config, "sampler.stream");
-    if (b->slots % b->blocks)
-        return jem__fail(JEM_ERROR_CONFIG,
-                         "sampler.buffer: %" PRId64 " slots, expected a multiple of the %" PRId64
-                         " classes (sampler.conditional is set)",
-                         b->slots, b->blocks);
     if (!jem__multiply(b->slots, image, &elements) || !jem__multiply(elements, 4, &bytes))
         return jem__fail(JEM_ERROR_MEMORY,
                          "sampler.buffer: %" PRId64 " slots of %" PRId64
                          " values do not fit the address space",
                          b->slots, image);
+    return jem__config_i64(config, "sampler.conditional") ? jem__buffer_by_class(b, classes)
+                                                          : JEM_OK;
+}
+
+jem_status jem__buffer_by_class(jem__buffer *b, int64_t classes)
+{
+    if (b->slots % classes)
+        return jem__fail(JEM_ERROR_CONFIG,
+                         "sampler.buffer: %" PRId64 " slots, expected a multiple of the %" PRId64
+                         " classes: chains are conditional",
+                         b->slots, classes);
+    b->blocks = classes;
     return JEM_OK;
 }
 
@@ -61,7 +68,7 @@ void jem__buffer_choose(const jem__buffer *b, int64_t chain, int32_t y, int64_t 
                         int32_t *restart)
 {
     jem__random random;
-    int64_t block = b->slots / b->blocks;
+    int64_t block = y < 0 ? b->slots : b->slots / b->blocks;
     jem__random_at(&random, b->seed, JEM__RANDOM_SLOT, b->stream, (uint64_t)chain, 0);
     *slot = (y > 0 ? y : 0) * block + jem__random_below(&random, (uint32_t)block);
     *restart = jem__random_uniform(&random) < b->restart;

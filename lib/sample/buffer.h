@@ -17,11 +17,13 @@ typedef struct jem__buffer {
 /* CONFIG if the slots do not divide by the blocks. */
 jem_status jem__buffer_read(jem__buffer *buffer, const jem_config *config, int64_t image,
                             int64_t classes);
+/* A block of slots for each class, if they divide evenly (CONFIG). Before the first draw. */
+jem_status jem__buffer_by_class(jem__buffer *buffer, int64_t classes);
 /* Allocates the slots, once. */
 jem_status jem__buffer_fill(jem__buffer *buffer);
 void jem__buffer_clear(jem__buffer *buffer);
 
-/* The slot of chain number `chain` in block y (-1: anywhere), and whether it
+/* The slot of chain number `chain` in block y (-1: in any), and whether it
    starts afresh. */
 void jem__buffer_choose(const jem__buffer *buffer, int64_t chain, int32_t y, int64_t *slot,
                         int32_t *restart);

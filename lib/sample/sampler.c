@@ -18,12 +18,12 @@
 static const uint64_t drawn_chain = (uint64_t)1 << 63; /* set in numbers of the buffer's chains */
 enum { DROPOUT_STREAM = 3 };                           /* passes of a training step are 0..2 */
 
-/* A draw before its commit. */
+/* Draws before their commit. */
 typedef struct pending {
     int64_t n, room;
-    int64_t *slot, *age; /* [n] */
-    int32_t *fresh;      /* [n]: starts here */
-    float *start;        /* [n,image] */
+    int64_t *slot, *age; /* [room]: of all */
+    int32_t *fresh;      /* [room]: starts here; of the last draw */
+    float *start;        /* [room,image]: likewise */
 } pending;
 
 typedef struct stats {
@@ -40,7 +40,7 @@ struct jem_sampler {
     jem__starts starts;
     jem__buffer buffer;
     pending pending;
-    stats last, next; /* of the last draw; of the pending one */
+    stats last, next; /* means of the last draw; sums of the pending ones */
     volatile int32_t cancel;
 };
 
@@ -133,6 +133,11 @@ void jem__sampler_cancel_taken(jem_sampler *s)
 int32_t jem__sampler_conditional(const jem_sampler *s)
 {
     return s->conditional;
+}
+
+jem_status jem__sampler_by_class(jem_sampler *s)
+{
+    return jem__buffer_by_class(&s->buffer, s->classes);
 }
 
 static jem_status check_labels(const jem_sampler *s, const char *function, const int32_t *y,
@@ -258,74 +263,91 @@ jem_status jem_sampler_step(jem_sampler *s, float *x, const int32_t *y, int64_t 
 
 static jem_status room_for(jem_sampler *s, int64_t n)
 {
-    pending *p = &s->pending, fresh = {.n = 0, .room = n};
-    if (n <= p->room) return JEM_OK;
+    pending *p = &s->pending, fresh = {.n = p->n, .room = p->n + n};
+    if (fresh.room <= p->room) return JEM_OK;
+    n = fresh.room;
     jem_status status = jem__alloc(&fresh.slot, n, sizeof *fresh.slot);
     if (!status) status = jem__alloc(&fresh.age, n, sizeof *fresh.age);
     if (!status) status = jem__alloc(&fresh.fresh, n, sizeof *fresh.fresh);
     if (!status) status = jem__alloc(&fresh.start, n, s->image * (int64_t)sizeof *fresh.start);
-    pending *drop = status ? &fresh : p;
-    jem__free(drop->slot);
-    jem__free(drop->age);
-    jem__free(drop->fresh);
-    jem__free(drop->start);
+    if (!status && p->n > 0) {
+        memcpy(fresh.slot, p->slot, (size_t)p->n * sizeof *p->slot);
+        memcpy(fresh.age, p->age, (size_t)p->n * sizeof *p->age);
+    }
+    pending drop = status ? fresh : *p;
+    jem__free(drop.slot);
+    jem__free(drop.age);
+    jem__free(drop.fresh);
+    jem__free(drop.start);
     if (!status) *p = fresh;
     return status;
 }
 
-/* Where each chain begins, into x and pending.start; its age so far. */
-static jem_status begin(jem_sampler *s, const int32_t *y, int64_t n, float *x)
+/* Where each chain begins, into x and pending.start; its age so far. first is the
+   number of the first one. */
+static jem_status begin(jem_sampler *s, const int32_t *y, int64_t first, int64_t n, float *x)
 {
     pending *p = &s->pending;
+    int64_t *slot = p->slot + p->n, *ages = p->age + p->n;
     const jem__buffer *b = &s->buffer;
     for (int64_t i = 0; i < n; i++) {
         int32_t restart;
-        jem__buffer_choose(b, b->draws + i, y ? y[i] : -1, &p->slot[i], &restart);
-        int64_t age = b->age[p->slot[i]];
+        jem__buffer_choose(b, first + i, y ? y[i] : -1, &slot[i], &restart);
+        int64_t age = b->age[slot[i]];
         p->fresh[i] = restart ? JEM__START_RESTART : age < 0 ? JEM__START_SLOT : -1;
-        p->age[i] = p->fresh[i] < 0 ? age : 0;
+        ages[i] = p->fresh[i] < 0 ? age : 0;
         if (p->fresh[i] < 0)
-            memcpy(x + i * s->image, b->values + p->slot[i] * s->image,
-                   (size_t)s->image * sizeof *x);
+            memcpy(x + i * s->image, b->values + slot[i] * s->image, (size_t)s->image * sizeof *x);
     }
-    start_run run = {s, y, p->fresh, p->slot, b->draws, x};
+    start_run run = {s, y, p->fresh, slot, first, x};
     JEM__TRY(run_starts(&run, n));
     memcpy(p->start, x, (size_t)(n * s->image) * sizeof *x);
     return JEM_OK;
 }
 
+/* Adds n chains more to the sums of what is pending. */
 static void measure(jem_sampler *s, int64_t n, const float *x)
 {
     const pending *p = &s->pending;
-    double distance = 0, age = 0;
-    int64_t clamped = 0;
     for (int64_t i = 0; i < n; i++) {
         const float *from = p->start + i * s->image, *to = x + i * s->image;
         double sum = 0;
+        int64_t clamped = 0;
         for (int64_t j = 0; j < s->image; j++) {
             double d = (double)to[j] - (double)from[j];
             sum += d * d;
             clamped += fabsf(to[j]) >= 1;
         }
-        distance += sqrt(sum);
-        age += (double)p->age[i];
+        s->next.distance += sqrt(sum);
+        s->next.clamped += (double)clamped;
+        s->next.age += (double)p->age[p->n + i];
     }
-    s->next.distance = distance / (double)n;
-    s->next.clamped = (double)clamped / ((double)n * (double)s->image);
-    s->next.age = age / (double)n;
+}
+
+static stats means(const jem_sampler *s)
+{
+    double n = (double)s->pending.n;
+    return (stats){s->next.distance / n, s->next.clamped / (n * (double)s->image), s->next.age / n};
+}
+
+void jem__sampler_forget(jem_sampler *s)
+{
+    s->pending.n = 0;
+    s->next = (stats){0, 0, 0};
 }
 
 jem_status jem__sampler_draw_pending(jem_sampler *s, const int32_t *y, int64_t n, float *x)
 {
-    s->pending.n = 0;
+    pending *p = &s->pending;
+    int64_t first = s->buffer.draws + p->n;
     JEM__TRY(jem__buffer_fill(&s->buffer));
     JEM__TRY(room_for(s, n));
-    JEM__TRY(begin(s, y, n, x));
-    jem_status status = walk(s, x, y, n, drawn_chain | (uint64_t)s->buffer.draws, 0, s->steps);
+    JEM__TRY(begin(s, y, first, n, x));
+    jem_status status = walk(s, x, y, n, drawn_chain | (uint64_t)first, 0, s->steps);
     if (status) return status;
     measure(s, n, x);
-    for (int64_t i = 0; i < n; i++) s->pending.age[i] += s->steps;
-    s->pending.n = n;
+    for (int64_t i = 0; i < n; i++) p->age[p->n + i] += s->steps;
+    p->n += n;
     return JEM_OK;
 }
 
@@ -335,7 +357,7 @@ void jem__sampler_commit(jem_sampler *s, const float *x)
     if (p->n == 0) return;
     jem__buffer_put(&s->buffer, p->slot, p->age, p->n, x);
     s->buffer.draws += p->n;
-    s->last = s->next;
+    s->last = means(s);
     p->n = 0;
 }
 
@@ -350,6 +372,7 @@ jem_status jem_sampler_draw(jem_sampler *s, const int32_t *y, int64_t n, float *
                          "jem_sampler_draw: y is %s, expected %s (sampler.conditional is %d)",
                          y ? "given" : "NULL", y ? "NULL" : "the labels", s->conditional);
     JEM__TRY(check_labels(s, "jem_sampler_draw", y, n));
+    jem__sampler_forget(s);
     jem_status status = jem__sampler_draw_pending(s, y, n, x);
     if (status == JEM_OK) jem__sampler_commit(s, x);
     return status;
@@ -399,9 +422,10 @@ jem_status jem_sampler_stats(const jem_sampler *s, double *distance, double *cla
 void jem__sampler_pending_stats(const jem_sampler *s, double *distance, double *clamped,
                                 double *age)
 {
-    *distance = s->next.distance;
-    *clamped = s->next.clamped;
-    *age = s->next.age;
+    stats now = means(s);
+    *distance = now.distance;
+    *clamped = now.clamped;
+    *age = now.age;
 }
 
 void jem__sampler_set_run(jem_sampler *s, int64_t steps, uint64_t seed)

@@ -17,11 +17,13 @@ typedef struct jem__sampler_state {
 jem_status jem__sampler_state_of(jem_sampler *sampler, jem__sampler_state *state);
 
 /* jem_sampler_draw in two halves: the buffer, the counter and the statistics
-   change at the commit only, which takes the x of the draw and cannot fail. A
-   new draw forgets one that was not committed. */
+   change at the commit only, which takes the x of all draws since _forget, one after
+   the other, and cannot fail. All of them start from the buffer as it is; of a slot
+   drawn twice the later chain stays. y NULL: of any class. */
+void jem__sampler_forget(jem_sampler *sampler);
 jem_status jem__sampler_draw_pending(jem_sampler *sampler, const int32_t *y, int64_t n, float *x);
 void jem__sampler_commit(jem_sampler *sampler, const float *x);
-/* jem_sampler_stats of the draw that is not committed yet. */
+/* jem_sampler_stats of the draws that are not committed yet. */
 void jem__sampler_pending_stats(const jem_sampler *sampler, double *distance, double *clamped,
                                 double *age);
 /* From the next draw on: steps of a draw, and the seed of slots, starts and noise. */
@@ -32,6 +34,9 @@ int32_t jem__sampler_cancelled(const jem_sampler *sampler);
 const volatile int32_t *jem__sampler_cancel_flag(const jem_sampler *sampler);
 void jem__sampler_cancel_taken(jem_sampler *sampler);
 
+/* Blocks of slots by class, as sampler.conditional has them, before the first draw:
+   draws may then be conditional or not. CONFIG if the slots do not divide. */
+jem_status jem__sampler_by_class(jem_sampler *sampler);
 int32_t jem__sampler_conditional(const jem_sampler *sampler);
 
 #endif

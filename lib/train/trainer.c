@@ -3,6 +3,7 @@
 #include "base/config.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "data/dataset.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -42,12 +43,14 @@ static jem_status check_data(jem_trainer *t, const jem_dataset *data)
     return JEM_OK;
 }
 
-static jem_status make_loaders(jem_trainer *t, jem_dataset *data, jem_config *work)
+/* labelled may be a part of data. */
+static jem_status make_loaders(jem_trainer *t, jem_dataset *data, jem_dataset *labelled,
+                               jem_config *work)
 {
     int64_t stream = jem__config_i64(work, "loader.stream");
     JEM__TRY(jem_config_set_i64(work, "loader.repeat", 1)); /* iterations end a run */
     JEM__TRY(jem_config_set_i64(work, "loader.stream", stream + LABELLED_STREAM));
-    JEM__TRY(jem_loader_create(&t->labelled_loader, data, work));
+    JEM__TRY(jem_loader_create(&t->labelled_loader, labelled, work));
     JEM__TRY(jem_config_set_i64(work, "loader.stream", stream + PX_STREAM));
     JEM__TRY(jem_config_set_i64(work, "loader.batch", t->px_batch));
     if (!jem__config_i64(work, "trainer.px_augment")) {
@@ -71,14 +74,18 @@ static jem_status make_room(jem_trainer *t)
     int64_t bytes = t->image * (int64_t)sizeof(float);
     int64_t row = t->classes * (int64_t)sizeof(float);
     JEM__TRY(jem__alloc(&t->x_p, t->px > 0 ? t->px_batch : 0, bytes));
-    JEM__TRY(jem__alloc(&t->x_q, t->px > 0 ? t->px_batch : 0, bytes));
-    JEM__TRY(jem__alloc(&t->x_l, t->pyx > 0 ? t->batch : 0, bytes));
+    JEM__TRY(
+        jem__alloc(&t->x_q, (t->px > 0 ? t->px_batch : 0) + (t->pxy > 0 ? t->batch : 0), bytes));
+    t->x_j = t->x_q + (t->px > 0 ? t->px_batch : 0) * t->image;
+    JEM__TRY(jem__alloc(&t->x_l, t->pyx > 0 || t->pxy > 0 ? t->batch : 0, bytes));
     JEM__TRY(jem__alloc(&t->y, t->batch, sizeof *t->y));
     JEM__TRY(jem__alloc(&t->chain_y, t->px_batch, sizeof *t->chain_y));
-    JEM__TRY(jem__alloc(&t->logits, 2 * t->px_batch + t->batch, row));
+    JEM__TRY(jem__alloc(&t->logits, 2 * (t->px_batch + t->batch), row));
     JEM__TRY(jem__alloc(&t->statistics, statistics_size(t->model), sizeof *t->statistics));
-    /* The pass of one image: learning cuts its own slices. */
-    return jem_pass_create(&t->pass, t->model, JEM_PASS_TRAIN, 1);
+    /* The pass of one image: learning cuts its own slices. A frozen body is used as it
+       will be in evaluation. */
+    return jem_pass_create(&t->pass, t->model, t->head_only ? JEM_PASS_GRADIENT : JEM_PASS_TRAIN,
+                           1);
 }
 
 static void read_settings(jem_trainer *t, const jem_config *config)
@@ -86,6 +93,9 @@ static void read_settings(jem_trainer *t, const jem_config *config)
     t->iterations = jem__config_i64(config, "trainer.iterations");
     t->px = jem__config_f64(config, "trainer.px");
     t->pyx = jem__config_f64(config, "trainer.pyx");
+    t->pxy = jem__config_f64(config, "trainer.pxy");
+    t->sam = jem__config_f64(config, "optimizer.sam_rho") > 0;
+    t->head_only = jem__config_i64(config, "optimizer.head_only") != 0;
     t->penalty = jem__config_f64(config, "trainer.energy_penalty");
     t->gap_limit = jem__config_f64(config, "trainer.gap_limit");
     t->batch = jem__config_i64(config, "loader.batch");
@@ -103,24 +113,84 @@ void jem__trainer_forget_metrics(jem_trainer *t)
     t->metrics[JEM__METRIC_ROLLBACKS] = (double)t->rollback.count;
 }
 
+static jem_status check_weights(const jem_trainer *t)
+{
+    if (t->px == 0 && t->pyx == 0 && t->pxy == 0)
+        return jem__fail(JEM_ERROR_CONFIG,
+                         "jem_trainer_create: trainer.px, trainer.pyx and trainer.pxy are all 0");
+    if (t->validation.data && t->pyx == 0 && t->pxy == 0)
+        return jem__fail(JEM_ERROR_CONFIG,
+                         "trainer.validation: accuracy tells nothing about a model without labels: "
+                         "trainer.pyx and trainer.pxy are both 0");
+    return JEM_OK;
+}
+
+/* A class that no image shows would be learnt as what nothing is. */
+static jem_status check_labels(const jem_trainer *t, const jem_dataset *labelled)
+{
+    int64_t count, *found;
+    if (t->pyx == 0 && t->pxy == 0) return JEM_OK;
+    JEM__TRY(jem_dataset_info(labelled, &count, NULL, NULL, NULL, NULL));
+    JEM__TRY(jem__calloc(&found, t->classes, sizeof *found));
+    jem_status status = JEM_OK;
+    for (int64_t i = 0; i < count; i++) found[jem__dataset_label(labelled, i)]++;
+    for (int64_t k = 0; !status && k < t->classes; k++)
+        if (found[k] == 0)
+            status = jem__fail(JEM_ERROR_ARGUMENT,
+                               "jem_trainer_create: data: none of its %" PRId64
+                               " images to train on is of class %" PRId64
+                               ", expected some of each of the model's %" PRId64 " classes",
+                               count, k, t->classes);
+    jem__free(found);
+    return status;
+}
+
+/* The images to train on, and those of them whose labels are used. */
+static jem_status divide(jem_trainer *t, jem_dataset *data, const jem_config *work,
+                         jem_dataset **train, jem_dataset **labelled)
+{
+    int64_t per_class = jem__config_i64(work, "trainer.labels_per_class");
+    uint64_t seed = (uint64_t)jem__config_i64(work, "loader.seed");
+    JEM__TRY(jem__validation_read(&t->validation, work, t->model, data, train));
+    if (per_class == 0) {
+        *labelled = jem__dataset_take(*train);
+        return JEM_OK;
+    }
+    jem_status status = jem_dataset_balanced(labelled, *train, per_class, seed);
+    return status == JEM_ERROR_ARGUMENT ? jem__fail_in(status, "trainer.labels_per_class") : status;
+}
+
+/* Class Gaussians, too, know no labels but those. */
+static jem_status make_sampler(jem_trainer *t, jem_dataset *labelled, const jem_config *work)
+{
+    JEM__TRY(jem_sampler_create(&t->sampler, t->model, work));
+    if (t->pxy > 0) JEM__TRY(jem__sampler_by_class(t->sampler));
+    if ((t->px > 0 || t->pxy > 0) &&
+        strcmp(jem__config_str(work, "sampler.start"), "gaussian") == 0)
+        return jem_sampler_set_data(t->sampler, labelled);
+    return JEM_OK;
+}
+
 /* work is a copy of the settings that may be changed. */
 static jem_status build(jem_trainer *t, jem_dataset *data, const jem_config *config,
                         jem_config *work)
 {
+    jem_dataset *train = NULL, *labelled = NULL;
     JEM__TRY(jem__trainer_seeds(work));
     read_settings(t, work);
-    if (t->px == 0 && t->pyx == 0)
-        return jem__fail(JEM_ERROR_CONFIG,
-                         "jem_trainer_create: trainer.px and trainer.pyx are both 0");
     JEM__TRY(check_data(t, data));
     JEM__TRY(jem__schedule_read(&t->schedule, work));
-    JEM__TRY(jem_sampler_create(&t->sampler, t->model, work));
-    if (t->px > 0 && strcmp(jem__config_str(work, "sampler.start"), "gaussian") == 0)
-        JEM__TRY(jem_sampler_set_data(t->sampler, data));
-    JEM__TRY(jem_optimizer_create(&t->optimizer, t->model, work));
-    JEM__TRY(make_loaders(t, data, work));
-    JEM__TRY(make_room(t));
-    return jem__rollback_read(t, config);
+    JEM__TRY(jem__average_read(&t->average, work, t->model));
+    jem_status status = divide(t, data, work, &train, &labelled);
+    if (!status) status = check_weights(t);
+    if (!status) status = check_labels(t, labelled);
+    if (!status) status = make_sampler(t, labelled, work);
+    if (!status) status = jem_optimizer_create(&t->optimizer, t->model, work);
+    if (!status) status = make_loaders(t, train, labelled, work);
+    jem_dataset_destroy(train);
+    jem_dataset_destroy(labelled);
+    if (!status) status = make_room(t);
+    return status ? status : jem__rollback_read(t, config);
 }
 
 static jem_status copy_settings(jem_config **copy, const jem_config *config)
@@ -161,6 +231,8 @@ void jem_trainer_destroy(jem_trainer *t)
     jem_optimizer_destroy(t->optimizer);
     jem__schedule_clear(&t->schedule);
     jem__rollback_clear(&t->rollback);
+    jem__average_clear(&t->average);
+    jem__validation_clear(&t->validation);
     jem_config_destroy(t->config);
     float *floats[] = {t->x_p, t->x_q, t->x_l, t->logits, t->statistics};
     for (size_t i = 0; i < sizeof floats / sizeof *floats; i++) jem__free(floats[i]);
@@ -183,10 +255,13 @@ static jem_status check_idle(const jem_trainer *t, const char *function)
 
 static jem_status step(jem_trainer *t)
 {
-    if (t->step >= t->iterations) return JEM_END;
-    JEM__TRY(jem__rollback_keep(t));
-    jem_status status = jem__trainer_advance(t);
+    /* A validation that was cut short is taken up. */
+    jem_status status = jem__trainer_validate(t);
+    if (status == JEM_OK && t->step >= t->iterations) return JEM_END;
+    if (status == JEM_OK) status = jem__rollback_keep(t);
+    if (status == JEM_OK) status = jem__trainer_advance(t);
     if (status == JEM_ERROR_DIVERGED) status = jem__rollback_run(t);
+    if (status == JEM_OK) status = jem__trainer_validate(t);
     if (status == JEM_CANCELLED) jem__sampler_cancel_taken(t->sampler);
     return status;
 }
@@ -255,4 +330,32 @@ jem_sampler *jem_trainer_sampler(jem_trainer *trainer)
 jem_model *jem_trainer_model(jem_trainer *trainer)
 {
     return trainer ? trainer->model : NULL;
+}
+
+/* ---- Models ---- */
+
+jem_status jem_trainer_ema_model(jem_model **model, const jem_trainer *trainer)
+{
+    JEM__REQUIRE(model, "jem_trainer_ema_model");
+    *model = NULL;
+    JEM__REQUIRE(trainer, "jem_trainer_ema_model");
+    if (!trainer->average.values)
+        return jem__fail(JEM_ERROR_STATE,
+                         "jem_trainer_ema_model: there is no average, trainer.ema is 0");
+    return jem__model_with(model, trainer->model, trainer->average.values);
+}
+
+jem_status jem_trainer_best_model(jem_model **model, int64_t *step, const jem_trainer *trainer)
+{
+    JEM__REQUIRE(model, "jem_trainer_best_model");
+    *model = NULL;
+    if (step) *step = 0;
+    JEM__REQUIRE(trainer, "jem_trainer_best_model");
+    const jem__validation *v = &trainer->validation;
+    if (v->best_step == 0)
+        return jem__fail(JEM_ERROR_STATE, "jem_trainer_best_model: %s",
+                         v->data ? "no validation has been done yet" : "trainer.validation is 0");
+    JEM__TRY(jem__model_with(model, trainer->model, v->best));
+    if (step) *step = v->best_step;
+    return JEM_OK;
 }

@@ -4,9 +4,11 @@
 
 #include "model/model.h"
 #include "sample/sampler.h"
+#include "train/average.h"
 #include "train/guard.h"
 #include "train/rollback.h"
 #include "train/schedule.h"
+#include "train/validation.h"
 #include <jem/trainer.h>
 
 /* In the order of their names in metrics.c. */
@@ -30,6 +32,14 @@ typedef enum jem__metric {
     JEM__METRIC_SECONDS_PASS,
     JEM__METRIC_SECONDS_UPDATE,
     JEM__METRIC_ROLLBACKS,
+    JEM__METRIC_LOSS_PXY,
+    JEM__METRIC_GAP_PXY,
+    JEM__METRIC_VALID_STEP,
+    JEM__METRIC_VALID_ACCURACY,
+    JEM__METRIC_VALID_NLL,
+    JEM__METRIC_BEST_STEP,
+    JEM__METRIC_BEST_ACCURACY,
+    JEM__METRIC_BEST_NLL,
     JEM__METRIC_COUNT
 } jem__metric;
 
@@ -44,17 +54,21 @@ struct jem_trainer {
 
     int64_t iterations, image, classes, batch, px_batch;
     int64_t data_count, data_classes; /* facts that a checkpoint must meet */
-    double px, pyx, penalty, gap_limit;
+    double px, pyx, pxy, penalty, gap_limit;
+    int32_t sam, head_only;
     uint64_t seed;
     jem__guard guard;
     jem__rollback rollback;
 
     int64_t step; /* complete steps */
+    jem__average average;
+    jem__validation validation;
     int32_t running;
     double metrics[JEM__METRIC_COUNT];
 
     /* Work space of a step. */
-    float *x_p, *x_q, *x_l; /* the batches */
+    float *x_p, *x_q, *x_l; /* the batches; x_q: samples for p(x), then for p(x,y) */
+    float *x_j;             /* the latter, in x_q */
     int32_t *y, *chain_y;   /* labels: of the labelled batch; of conditional chains */
     float *logits;          /* of all batches */
     float *statistics;      /* those before the step */
@@ -67,6 +81,8 @@ void jem__trainer_keep_statistics(jem_trainer *trainer);
 void jem__trainer_restore_statistics(jem_trainer *trainer);
 /* Those of no step, after a return to another one. */
 void jem__trainer_forget_metrics(jem_trainer *trainer);
+/* Runs the validation that the last complete step is due, if any. */
+jem_status jem__trainer_validate(jem_trainer *trainer);
 
 /* Gives loader.seed and sampler.seed the value of trainer.seed unless set. */
 jem_status jem__trainer_seeds(jem_config *config);

@@ -128,6 +128,46 @@ START_TEST(split_partitions)
 }
 END_TEST
 
+START_TEST(balanced)
+{
+    jem_context *context = make_context();
+    jem_dataset *all = numbered(context, 100), *a, *b, *some;
+    int64_t seen[100] = {0}, classes[7] = {0}, moved = 0;
+    OK(jem_dataset_balanced(&a, all, 3, 5));
+    ck_assert_int_eq(count_of(a), 21);
+    for (int64_t i = 0; i < 21; i++) {
+        int64_t v = identity(a, i);
+        ck_assert_int_eq(seen[v]++, 0);
+        classes[v % 7]++;
+        moved += v >= 21;
+    }
+    for (int k = 0; k < 7; k++) ck_assert_int_eq(classes[k], 3);
+    ck_assert_int_gt(moved, 10);
+    /* The same seed, the same images; another, others. */
+    OK(jem_dataset_balanced(&b, all, 3, 5));
+    for (int64_t i = 0; i < 21; i++) ck_assert_int_eq(identity(a, i), identity(b, i));
+    jem_dataset_destroy(b);
+    OK(jem_dataset_balanced(&b, all, 3, 6));
+    int64_t same = 0;
+    for (int64_t i = 0; i < 21; i++) same += seen[identity(b, i)];
+    ck_assert_int_lt(same, 12);
+    jem_dataset_destroy(a);
+    jem_dataset_destroy(b);
+    /* Of 30 images classes 2..6 have four each. */
+    int64_t first[30];
+    for (int64_t i = 0; i < 30; i++) first[i] = i;
+    OK(jem_dataset_subset(&some, all, first, 30));
+    OK(jem_dataset_balanced(&a, some, 4, 0));
+    ck_assert_int_eq(count_of(a), 28);
+    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_balanced(&b, some, 5, 0), "class 2 has 4 images");
+    ck_assert_ptr_null(b);
+    jem_dataset_destroy(a);
+    jem_dataset_destroy(some);
+    jem_dataset_destroy(all);
+    jem_context_destroy(context);
+}
+END_TEST
+
 START_TEST(generated)
 {
     jem_context *context = make_context();
@@ -255,6 +295,11 @@ START_TEST(bad_arrays)
     FAILS(JEM_ERROR_ARGUMENT, jem_dataset_split(&e, NULL, d, 1, 0), "second");
     FAILS(JEM_ERROR_ARGUMENT, jem_dataset_split(NULL, &e, d, 1, 0), "first");
     FAILS(JEM_ERROR_ARGUMENT, jem_dataset_split(&e, &e, NULL, 1, 0), "dataset");
+    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_balanced(&e, d, 0, 0), "per_class is 0");
+    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_balanced(&e, d, 7, 0), "expected 1..6");
+    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_balanced(NULL, d, 1, 0), "subset");
+    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_balanced(&e, NULL, 1, 0), "dataset");
+    ck_assert_ptr_null(e);
     FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, 0, 7, x, y), "7 images");
     FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, 6, 1, x, y), "from 6");
     FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, INT64_MAX, INT64_MAX, x, y), "has 6");
@@ -304,5 +349,5 @@ START_TEST(mnist)
 }
 END_TEST
 
-TESTS("dataset", bytes_and_floats, subset_shares, split_partitions, generated, bad_sources,
-      bad_arrays, mnist)
+TESTS("dataset", bytes_and_floats, subset_shares, split_partitions, balanced, generated,
+      bad_sources, bad_arrays, mnist)

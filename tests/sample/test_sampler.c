@@ -328,6 +328,61 @@ START_TEST(errors_leave_the_buffer)
 }
 END_TEST
 
+/* Draws before a commit start from the same buffer, are numbered on, and the later of
+   two chains from one slot stays. */
+START_TEST(draws_add_up)
+{
+    bench b = bench_of(2, "sampler.restart=0"), whole = bench_of(1, "sampler.restart=0");
+    float x[N * IMAGE], one[N * IMAGE];
+    float before[SLOTS * IMAGE], after[SLOTS * IMAGE];
+    enum { FIRST = N / 2 };
+    OK(jem__sampler_draw_pending(b.sampler, NULL, FIRST, x));
+    OK(jem__sampler_draw_pending(b.sampler, NULL, N - FIRST, x + FIRST * IMAGE));
+    OK(jem__sampler_draw_pending(whole.sampler, NULL, N, one));
+    ck_assert_mem_eq(x, one, sizeof x);
+    jem__sampler_commit(b.sampler, x);
+    jem__sampler_commit(whole.sampler, one);
+    buffer_of(&b, before);
+    buffer_of(&whole, after);
+    ck_assert_mem_eq(before, after, sizeof before);
+    double d[2], c[2], a[2];
+    OK(jem_sampler_stats(b.sampler, &d[0], &c[0], &a[0]));
+    OK(jem_sampler_stats(whole.sampler, &d[1], &c[1], &a[1]));
+    ck_assert(d[0] == d[1] && c[0] == c[1] && a[0] == a[1]);
+    bench_end(&whole);
+    bench_end(&b);
+}
+END_TEST
+
+/* Blocks by class serve conditional draws; the others take any slot. */
+START_TEST(both_kinds_of_draws)
+{
+    bench b = bench_of(1, "sampler.restart=0 sampler.steps=0"),
+          odd = bench_of(1, "sampler.buffer=7");
+    float x[N * IMAGE], slots[SLOTS * IMAGE];
+    int32_t y[N], seen[K] = {0};
+    FAILS(JEM_ERROR_CONFIG, jem__sampler_by_class(odd.sampler), "7 slots");
+    OK(jem__sampler_by_class(b.sampler));
+    buffer_of(&b, slots);
+    for (int round = 0; round < 40; round++) {
+        for (int i = 0; i < N; i++) y[i] = (int32_t)((round + i) % K);
+        jem__sampler_forget(b.sampler);
+        OK(jem__sampler_draw_pending(b.sampler, round % 2 ? y : NULL, N, x));
+        for (int i = 0; i < N; i++) {
+            int64_t slot = 0, block = SLOTS / K;
+            while (memcmp(x + i * IMAGE, slots + slot * IMAGE, IMAGE * sizeof *x)) slot++;
+            ck_assert_int_lt(slot, SLOTS);
+            if (round % 2) ck_assert_int_eq(slot / block, y[i]);
+            if (round % 2 == 0) seen[slot / block]++;
+        }
+        jem__sampler_commit(b.sampler, x);
+    }
+    for (int k = 0; k < K; k++) ck_assert_int_gt(seen[k], 5);
+    bench_end(&odd);
+    bench_end(&b);
+}
+END_TEST
+
 START_TEST(uncommitted_draws_are_forgotten)
 {
     bench b = bench_of(2, "");
@@ -339,6 +394,7 @@ START_TEST(uncommitted_draws_are_forgotten)
     ck_assert_int_eq(memcmp(before, after, sizeof before), 0);
     OK(jem_sampler_stats(b.sampler, &distance, NULL, NULL));
     ck_assert(isnan(distance));
+    jem__sampler_forget(b.sampler);
     OK(jem__sampler_draw_pending(b.sampler, NULL, N, again));
     ck_assert_int_eq(memcmp(x, again, sizeof x), 0);
     jem__sampler_commit(b.sampler, again);
@@ -387,4 +443,5 @@ END_TEST
 TESTS("sampler", uniform_starts, gaussian_starts, gaussian_data_must_fit,
       same_bits_on_any_number_of_threads, draws_continue_their_slots, restarts_forget,
       later_chain_keeps_a_shared_slot, classes_have_their_blocks, steps_go_downhill, steps_in_parts,
-      errors_leave_the_buffer, uncommitted_draws_are_forgotten, bad_arguments)
+      errors_leave_the_buffer, draws_add_up, both_kinds_of_draws, uncommitted_draws_are_forgotten,
+      bad_arguments)

@@ -1,0 +1,118 @@
+#include "train/validation.h"
+#include "base/config.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "data/dataset.h"
+#include "energy/energy.h"
+#include "train/average.h"
+#include <inttypes.h>
+#include <jem/loss.h>
+#include <math.h>
+#include <string.h>
+
+enum { CHUNK = 256 }; /* images between looks at the cancel flag */
+
+jem_status jem__validation_read(jem__validation *v, const jem_config *config, jem_model *model,
+                                jem_dataset *data, jem_dataset **rest)
+{
+    int64_t count = jem__config_i64(config, "trainer.validation"), images;
+    uint64_t seed = (uint64_t)jem__config_i64(config, "loader.seed");
+    JEM__TRY(jem_dataset_info(data, &images, NULL, NULL, NULL, NULL));
+    if (count > 0 && count >= images)
+        return jem__fail(JEM_ERROR_CONFIG,
+                         "trainer.validation: got %" PRId64
+                         " images to hold out, expected fewer than the %" PRId64 " of the data",
+                         count, images);
+    if (count == 0) {
+        *rest = jem__dataset_take(data);
+        return JEM_OK;
+    }
+    v->every = jem__config_i64(config, "trainer.validate_every");
+    v->by_nll = strcmp(jem__config_str(config, "trainer.best"), "nll") == 0;
+    v->results[JEM__ACCURACY] = v->results[JEM__NLL] = NAN;
+    v->results[JEM__BEST_ACCURACY] = v->results[JEM__BEST_NLL] = NAN;
+    v->elements = jem__model_elements(model);
+    JEM__TRY(jem__calloc(&v->best, v->elements, sizeof *v->best));
+    return jem_dataset_split(&v->data, rest, data, count, seed);
+}
+
+void jem__validation_clear(jem__validation *v)
+{
+    jem_dataset_destroy(v->data);
+    jem__free(v->best);
+    v->data = NULL;
+    v->best = NULL;
+}
+
+int32_t jem__validation_due(const jem__validation *v, int64_t step, int64_t last)
+{
+    return v->data && step > v->step && (step % v->every == 0 || step == last);
+}
+
+/* ---- One validation ---- */
+
+typedef struct judgement {
+    const jem__validation *validation;
+    jem_model *model;
+    int64_t classes;
+    float *x, *logits; /* [CHUNK] images and their logits */
+    int32_t y[CHUNK];
+    double right, nll; /* sums */
+} judgement;
+
+static jem_status judge_chunk(judgement *j, int64_t first, int64_t n)
+{
+    double loss;
+    JEM__TRY(jem_dataset_read(j->validation->data, first, n, j->x, j->y));
+    JEM__TRY(jem_model_logits(j->model, j->x, n, j->logits, n * j->classes));
+    JEM__TRY(jem_loss_cross_entropy(j->logits, j->y, n, j->classes, 1, &loss, NULL));
+    j->right += (double)jem__count_right(j->logits, j->y, n, j->classes);
+    j->nll += loss * (double)n;
+    return JEM_OK;
+}
+
+static jem_status judge(judgement *j, const volatile int32_t *cancel, double *results)
+{
+    int64_t count, c, h, w;
+    JEM__TRY(jem_dataset_info(j->validation->data, &count, &c, &h, &w, NULL));
+    JEM__TRY(jem_model_info(j->model, NULL, NULL, NULL, &j->classes, NULL));
+    JEM__TRY(jem__alloc(&j->x, CHUNK, c * h * w * (int64_t)sizeof *j->x));
+    JEM__TRY(jem__alloc(&j->logits, CHUNK, j->classes * (int64_t)sizeof *j->logits));
+    for (int64_t i = 0; i < count; i += CHUNK) {
+        if (*cancel) return JEM_CANCELLED;
+        JEM__TRY(judge_chunk(j, i, count - i < CHUNK ? count - i : CHUNK));
+    }
+    results[JEM__ACCURACY] = j->right / (double)count;
+    results[JEM__NLL] = j->nll / (double)count;
+    return JEM_OK;
+}
+
+/* Ties in accuracy go to the lower NLL. What is no number is never better. */
+static int32_t better(const jem__validation *v, const double *now)
+{
+    double accuracy = now[JEM__ACCURACY], nll = now[JEM__NLL];
+    if (!isfinite(nll)) return 0;
+    if (v->best_step == 0) return 1;
+    if (!v->by_nll && accuracy != v->results[JEM__BEST_ACCURACY])
+        return accuracy > v->results[JEM__BEST_ACCURACY];
+    return nll < v->results[JEM__BEST_NLL];
+}
+
+jem_status jem__validation_run(jem__validation *v, jem_model *model, int64_t step,
+                               const volatile int32_t *cancel)
+{
+    judgement j = {.validation = v, .model = model};
+    double now[2];
+    jem_status status = judge(&j, cancel, now);
+    jem__free(j.x);
+    jem__free(j.logits);
+    if (status) return status;
+    if (better(v, now)) {
+        memcpy(v->results + JEM__BEST_ACCURACY, now, sizeof now);
+        jem__model_copy_out(model, v->best);
+        v->best_step = step;
+    }
+    memcpy(v->results, now, sizeof now);
+    v->step = step;
+    return JEM_OK;
+}
