@@ -52,11 +52,14 @@ static jem_status settings_of(const jem_trainer *t, jem_config **out)
 static int32_t is_free(const char *key, const jem_config *config)
 {
     static const char *const keys[] = {
-        "trainer.iterations", "trainer.gap_limit", "trainer.seed", /* its effect is compared */
-        "trainer.keep",       "trainer.retries",   "trainer.snapshot_every",
-        "loader.prefetch",    "model.class_names", "model.check_input"};
+        "trainer.gap_limit", "trainer.seed", /* its effect is compared */
+        "trainer.keep",      "trainer.retries",   "trainer.snapshot_every",
+        "loader.prefetch",   "model.class_names", "model.check_input"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (strcmp(key, keys[i]) == 0) return 1;
+    /* A cosine reaches the end of the run, wherever it is. */
+    if (strcmp(key, "trainer.iterations") == 0)
+        return strcmp(jem__config_str(config, "trainer.schedule"), "cosine") != 0;
     if (strcmp(key, "model.seed") == 0) return jem__config_f64(config, "model.dropout") == 0;
     return starts_with(key, "context.") || starts_with(key, "dataset.") ||
            starts_with(key, "trainer.guard_") || starts_with(key, "trainer.response_");

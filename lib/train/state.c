@@ -61,13 +61,24 @@ static jem_status put_model(jem__state *s, const jem_trainer *t)
 
 static jem_status put_sampler(jem__state *s, const jem_trainer *t)
 {
-    if (t->px == 0) return JEM_OK;
+    if (t->px == 0 && t->pxy == 0) return JEM_OK;
     JEM__TRY(jem__sampler_state_of(t->sampler, &s->sampler));
     const int64_t shape[] = {s->sampler.slots, s->sampler.image};
     JEM__TRY(put(s, "", "sampler.buffer", "F32", 2, shape, s->sampler.buffer));
     JEM__TRY(put(s, "", "sampler.age", "I64", 1, shape, s->sampler.age));
     s->entries[s->count - 1].least = -1; /* a slot still at its start */
     return put_count(s, "draws", s->sampler.draws);
+}
+
+/* The best model's values follow the order of the model.* entries, as the average's do. */
+static jem_status put_validation(jem__state *s, jem__validation *v)
+{
+    const int64_t results = 4;
+    if (!v->data) return JEM_OK;
+    JEM__TRY(put_floats(s, "validation.best", v->elements, v->best));
+    JEM__TRY(put(s, "", "validation.results", "F64", 1, &results, v->results));
+    JEM__TRY(put_count(s, "validation_step", &v->step));
+    return put_count(s, "best_step", &v->best_step);
 }
 
 static jem_status put_run(jem__state *s, jem_trainer *t)
@@ -79,6 +90,8 @@ static jem_status put_run(jem__state *s, jem_trainer *t)
     JEM__TRY(put_model(s, t));
     JEM__TRY(put_floats(s, "optimizer.first", o->elements, o->first));
     JEM__TRY(put_floats(s, "optimizer.second", o->elements, o->second));
+    JEM__TRY(put_floats(s, "average", t->average.elements, t->average.values));
+    JEM__TRY(put_validation(s, &t->validation));
     JEM__TRY(put_sampler(s, t));
     JEM__TRY(put_count(s, "step", &t->step));
     JEM__TRY(put_count(s, "updates", o->steps));
