@@ -92,7 +92,8 @@ JEM_API jem_status jem_trainer_rollbacks(const jem_trainer *trainer, int64_t *co
    gradient_norm, distance, clamped, buffer_age, rate, seconds_load,
    seconds_sample, seconds_pass, seconds_update, rollbacks, loss_pxy, gap_pxy; of the
    last validation and of the best one: valid_step, valid_accuracy, valid_nll,
-   best_step, best_accuracy, best_nll. NaN where one does not apply. */
+   best_step, best_accuracy, best_nll. Energies are means of E(x), or of E(x,y) where
+   trainer.px is 0. NaN where one does not apply. */
 JEM_API int64_t jem_trainer_metric_count(void);
 JEM_API const char *jem_trainer_metric_name(int64_t index);
 JEM_API jem_status jem_trainer_metrics(const jem_trainer *trainer, double *values,

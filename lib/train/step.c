@@ -231,6 +231,10 @@ static jem_status measure_pxy(const jem_trainer *t, const float *data, const flo
 {
     contrast c;
     JEM__TRY(measure_contrast(t, data, sampled, t->y, t->batch, &c));
+    if (t->px == 0) { /* guards watch these */
+        m[JEM__METRIC_ENERGY_DATA] = c.energy[0];
+        m[JEM__METRIC_ENERGY_SAMPLE] = c.energy[1];
+    }
     m[JEM__METRIC_GAP_PXY] = c.gap;
     m[JEM__METRIC_LOSS_PXY] = c.loss;
     m[JEM__METRIC_LOSS] += t->pxy * c.loss;

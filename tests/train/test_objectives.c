@@ -175,6 +175,8 @@ START_TEST(joint_metrics)
     ck_assert(isnan(tiny_metric(&t, "loss_px")) && isnan(tiny_metric(&t, "loss_pyx")));
     ck_assert(isfinite(tiny_metric(&t, "accuracy")) && isfinite(tiny_metric(&t, "seconds_sample")));
     ck_assert_double_eq(tiny_metric(&t, "loss"), tiny_metric(&t, "loss_pxy"));
+    ck_assert_double_eq(tiny_metric(&t, "gap_pxy"),
+                        tiny_metric(&t, "energy_data") - tiny_metric(&t, "energy_sample"));
     tiny_end(&t);
     /* It learns to classify by energies alone. */
     t = tiny_of(2, "trainer.pxy=1 trainer.px=0 trainer.pyx=0 trainer.iterations=60 "
