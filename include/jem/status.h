@@ -26,17 +26,18 @@ enum {
     JEM_CANCELLED =
         1, /* stopped by a callback or a cancel call; state is that of the last complete step */
     JEM_END = 2, /* nothing is left to do (all iterations done, loader without repeat exhausted) */
-    JEM_ROLLED_BACK = 3,        /* training diverged and went back to its last good state; go on */
-    JEM_ERROR_ARGUMENT = -1,    /* NULL, a bad count, a value out of range */
-    JEM_ERROR_SHAPE = -2,       /* a shape or capacity that does not fit */
-    JEM_ERROR_CONFIG = -3,      /* an unknown key or a value outside its range */
-    JEM_ERROR_MEMORY = -4,      /* out of memory */
-    JEM_ERROR_IO = -5,          /* the operating system refused: open, read, write, disk full */
-    JEM_ERROR_FORMAT = -6,      /* a file is not what it claims to be */
-    JEM_ERROR_STATE = -7,       /* the call does not fit the object's state */
-    JEM_ERROR_BACKEND = -8,     /* oneDNN failed */
-    JEM_ERROR_DIVERGED = -9,    /* non-finite or exploding values; nothing was learned from them */
-    JEM_ERROR_UNSUPPORTED = -10 /* valid, but not available in this build or on this machine */
+    JEM_ROLLED_BACK = 3,         /* training diverged and went back to its last good state; go on */
+    JEM_ERROR_ARGUMENT = -1,     /* NULL, a bad count, a value out of range */
+    JEM_ERROR_SHAPE = -2,        /* a shape or capacity that does not fit */
+    JEM_ERROR_CONFIG = -3,       /* an unknown key or a value outside its range */
+    JEM_ERROR_MEMORY = -4,       /* out of memory */
+    JEM_ERROR_IO = -5,           /* the operating system refused: open, read, write, disk full */
+    JEM_ERROR_FORMAT = -6,       /* a file is not what it claims to be */
+    JEM_ERROR_STATE = -7,        /* the call does not fit the object's state */
+    JEM_ERROR_BACKEND = -8,      /* oneDNN failed */
+    JEM_ERROR_DIVERGED = -9,     /* non-finite or exploding values; nothing was learned from them */
+    JEM_ERROR_UNSUPPORTED = -10, /* valid, but not available in this build or on this machine */
+    JEM_ERROR_FORK = -11 /* the handle was made before a fork: its threads are the parent's */
 };
 
 /* Copies the reason of the last failure on the calling thread into buffer, as

@@ -1,8 +1,34 @@
+/* Each block knows its heap, so that it can be freed from anywhere: the 64 bytes before
+   it hold where it came from. */
 #include "base/memory.h"
+#include "base/object.h"
 #include "base/status.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#endif
+
+enum { ALIGNMENT = 64 };
+
+typedef struct header {
+    jem__heap *heap;
+    int64_t bytes; /* with the header */
+} header;
+
+struct jem__heap {
+    jem_allocator table; /* allocate NULL: C's */
+    jem__count holders;  /* its creator, and each block */
+    atomic_int_fast64_t bytes, peak;
+};
+
+static jem__heap standard = {.holders = {1}};
+static _Thread_local jem__heap *here;
 
 int32_t jem__multiply(int64_t a, int64_t b, int64_t *out)
 {
@@ -11,32 +37,107 @@ int32_t jem__multiply(int64_t a, int64_t b, int64_t *out)
     return 1;
 }
 
-jem_status jem__alloc(void *out, int64_t count, int64_t size)
+/* ---- A heap's blocks, with their headers ---- */
+
+static void count(jem__heap *heap, int64_t bytes)
 {
-    int64_t bytes;
+    int64_t now = atomic_fetch_add(&heap->bytes, bytes) + bytes, peak = heap->peak;
+    while (now > peak && !atomic_compare_exchange_weak(&heap->peak, &peak, now)) {
+    }
+}
+
+static void release(jem__heap *heap, void *block, int64_t bytes)
+{
+    if (heap->table.allocate)
+        heap->table.release(heap->table.user, block, bytes);
+    else
+        free(block);
+}
+
+static void *obtain(jem__heap *heap, int64_t bytes)
+{
     void *block = NULL;
+    if (heap->table.allocate) {
+        block = heap->table.allocate(heap->table.user, bytes, ALIGNMENT);
+        if (!block || (uintptr_t)block % ALIGNMENT == 0) return block;
+        release(heap, block, bytes); /* kernels would fault on it */
+        return NULL;
+    }
+    return posix_memalign(&block, ALIGNMENT, (size_t)bytes) ? NULL : block;
+}
+
+/* ---- Heaps ---- */
+
+jem_status jem__heap_create(jem__heap **heap, const jem_allocator *table)
+{
+    jem__heap *before = here;
+    here = NULL;
+    jem_status status = jem__calloc(heap, 1, sizeof **heap);
+    here = before;
+    if (status) return status;
+    if (table) (*heap)->table = *table;
+    jem__count_init(&(*heap)->holders);
+    return JEM_OK;
+}
+
+void jem__heap_drop(jem__heap *heap)
+{
+    if (heap && jem__count_drop(&heap->holders)) jem__free(heap);
+}
+
+void jem__heap_use(jem__heap *heap)
+{
+    here = heap;
+}
+
+void jem__heap_count(const jem__heap *heap, int64_t *bytes, int64_t *peak)
+{
+    if (!heap) heap = &standard;
+    if (bytes) *bytes = heap->bytes;
+    if (peak) *peak = heap->peak;
+}
+
+/* ---- Blocks ---- */
+
+jem_status jem__alloc(void *out, int64_t number, int64_t size)
+{
+    jem__heap *heap = here ? here : &standard;
+    int64_t bytes;
+    char *block = NULL;
     memcpy(out, &block, sizeof block);
-    if (!jem__multiply(count, size, &bytes) || bytes > INT64_MAX - 64)
-        return jem__fail(JEM_ERROR_MEMORY, "out of memory: %" PRId64 " x %" PRId64 " bytes", count,
+    if (!jem__multiply(number, size, &bytes) || bytes > INT64_MAX - 2 * ALIGNMENT)
+        return jem__fail(JEM_ERROR_MEMORY, "out of memory: %" PRId64 " x %" PRId64 " bytes", number,
                          size);
-    if (posix_memalign(&block, 64, (size_t)(bytes ? bytes : 1)))
+    int64_t whole = ALIGNMENT + (bytes ? bytes : 1);
+    if (!(block = obtain(heap, whole)))
         return jem__fail(JEM_ERROR_MEMORY, "out of memory: %" PRId64 " bytes", bytes);
+    count(heap, whole);
+    jem__count_take(&heap->holders);
+    *(header *)(void *)block = (header){heap, whole};
+    ASAN_POISON_MEMORY_REGION(block, ALIGNMENT);
+    block += ALIGNMENT;
     memcpy(out, &block, sizeof block);
     return JEM_OK;
 }
 
-jem_status jem__calloc(void *out, int64_t count, int64_t size)
+jem_status jem__calloc(void *out, int64_t number, int64_t size)
 {
     void *block;
-    JEM__TRY(jem__alloc(out, count, size));
+    JEM__TRY(jem__alloc(out, number, size));
     memcpy(&block, out, sizeof block);
-    memset(block, 0, (size_t)(count * size));
+    memset(block, 0, (size_t)(number * size));
     return JEM_OK;
 }
 
 void jem__free(void *pointer)
 {
-    free(pointer);
+    if (!pointer) return;
+    char *block = (char *)pointer - ALIGNMENT;
+    ASAN_UNPOISON_MEMORY_REGION(block, ALIGNMENT);
+    header h = *(header *)(void *)block;
+    count(h.heap, -h.bytes);
+    release(h.heap, block, h.bytes);
+    jem__heap_drop(h.heap);
 }
 
 char *jem__strdup(const char *text)

@@ -1,17 +1,29 @@
-/* Allocation: 64-byte aligned, zeroed on request, overflow-checked. */
+/* Allocation: 64-byte aligned, zeroed on request, overflow-checked; from the heap of the
+   context that the thread works for (base/context.h), C's outside of calls. */
 #ifndef JEM__BASE_MEMORY_H
 #define JEM__BASE_MEMORY_H
 
-#include <jem/status.h>
+#include <jem/context.h>
 
 /* count * size bytes, uninitialised / zeroed. On failure *out is NULL and the
    status MEMORY with a text. count 0 gives a valid small block. */
 jem_status jem__alloc(void *out, int64_t count, int64_t size);
 jem_status jem__calloc(void *out, int64_t count, int64_t size);
-/* Frees; NULL is fine. Only for pointers from the two above. */
+/* Frees; NULL is fine; any thread. Only for pointers from the two above. */
 void jem__free(void *pointer);
 char *jem__strdup(const char *text); /* NULL on failure (text set); free with jem__free */
 /* a * b into *out; 0 if it does not fit int64_t or is negative. */
 int32_t jem__multiply(int64_t a, int64_t b, int64_t *out);
+
+/* Where blocks come from, and go back to; it lives as long as its creator and its last
+   block. */
+typedef struct jem__heap jem__heap;
+/* table may be NULL: C's allocator. */
+jem_status jem__heap_create(jem__heap **heap, const jem_allocator *table);
+void jem__heap_drop(jem__heap *heap);
+/* What this thread allocates from; NULL: the heap of objects without a context. */
+void jem__heap_use(jem__heap *heap);
+/* Bytes in use, and the most there ever were; NULL as for jem__heap_use. */
+void jem__heap_count(const jem__heap *heap, int64_t *bytes, int64_t *peak);
 
 #endif

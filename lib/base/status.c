@@ -8,7 +8,7 @@
 static _Thread_local char last_error[1024];
 
 /* printf in the C locale, whatever the thread's is. */
-static void print(char *text, size_t size, const char *format, va_list arguments)
+void jem__print(char *text, size_t size, const char *format, va_list arguments)
 {
     locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     locale_t before = c ? uselocale(c) : (locale_t)0;
@@ -23,7 +23,7 @@ int jem__format(char *text, size_t size, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    print(text, size, format, arguments);
+    jem__print(text, size, format, arguments);
     va_end(arguments);
     return (int)strlen(text);
 }
@@ -38,7 +38,7 @@ jem_status jem__fail(jem_status status, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    print(last_error, sizeof last_error, format, arguments);
+    jem__print(last_error, sizeof last_error, format, arguments);
     va_end(arguments);
     one_line(last_error);
     return status;
@@ -49,7 +49,7 @@ jem_status jem__fail_in(jem_status status, const char *format, ...)
     char before[512], inner[sizeof last_error];
     va_list arguments;
     va_start(arguments, format);
-    print(before, sizeof before, format, arguments);
+    jem__print(before, sizeof before, format, arguments);
     va_end(arguments);
     memcpy(inner, last_error, sizeof inner);
     snprintf(last_error, sizeof last_error, "%.500s: %.500s", before, inner);
@@ -104,6 +104,8 @@ const char *jem_status_name(jem_status status)
         return "JEM_ERROR_DIVERGED";
     case JEM_ERROR_UNSUPPORTED:
         return "JEM_ERROR_UNSUPPORTED";
+    case JEM_ERROR_FORK:
+        return "JEM_ERROR_FORK";
     default:
         return "unknown status";
     }

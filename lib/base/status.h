@@ -3,6 +3,7 @@
 #define JEM__BASE_STATUS_H
 
 #include <jem/status.h>
+#include <stdarg.h>
 
 #if defined(__GNUC__)
 #define JEM__PRINTF(f, a) __attribute__((format(printf, f, a)))
@@ -17,6 +18,7 @@ jem_status jem__fail(jem_status status, const char *format, ...) JEM__PRINTF(2, 
 jem_status jem__fail_in(jem_status status, const char *format, ...) JEM__PRINTF(2, 3);
 /* snprintf in the C locale, on the wire and in files; the length written. */
 int jem__format(char *text, size_t size, const char *format, ...) JEM__PRINTF(3, 4);
+void jem__print(char *text, size_t size, const char *format, va_list arguments);
 /* Copies text with the contract of jem_last_error; returns its length. */
 int64_t jem__copy_text(const char *text, char *buffer, int64_t capacity);
 

@@ -1,6 +1,8 @@
 /* A queue of jobs; workers take tasks from the oldest job that has some left. */
 #define _GNU_SOURCE
 #include "base/threads.h"
+#include "base/context.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include <pthread.h>
@@ -30,6 +32,8 @@ typedef struct job {
     int64_t failed;               /* index of the failure kept; -1: none */
     jem_status status;
     char text[1024];
+    jem_context *context; /* that the caller works for */
+    jem__lines lines;     /* that workers logged */
     pthread_cond_t done;
     struct job *after;
 } job;
@@ -57,6 +61,7 @@ static void finish_task(job *j, int64_t index, jem_status status)
         jem_last_error(j->text, sizeof j->text);
     }
     if (j->status < 0) j->next = j->count;
+    jem__log_append(&j->lines, jem__log_take());
     if (--j->running == 0 && j->next >= j->count) pthread_cond_signal(&j->done);
 }
 
@@ -73,6 +78,7 @@ static void *work(void *user)
     jem__pool *pool = self->pool;
     omp_set_num_threads(1);
     set_float_mode();
+    jem__scope idle = jem__enter(NULL); /* never left: lines go to the callers */
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         job *j = next_job(pool);
@@ -84,11 +90,14 @@ static void *work(void *user)
         int64_t index = j->next++;
         j->running++;
         pthread_mutex_unlock(&pool->lock);
+        jem__scope scope = jem__enter(j->context);
         jem_status status = j->task(j->user, index, self->number);
+        jem__restore(scope);
         pthread_mutex_lock(&pool->lock);
         finish_task(j, index, status);
     }
     pthread_mutex_unlock(&pool->lock);
+    jem__restore(idle);
     return NULL;
 }
 
@@ -121,16 +130,15 @@ jem_status jem__pool_create(jem__pool **out, int64_t threads)
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (pool->threads == 0) {
-        jem__pool_destroy(pool);
+        jem__pool_destroy(pool, 0);
         return jem__fail(JEM_ERROR_IO, "no worker thread could be started");
     }
     *out = pool;
     return JEM_OK;
 }
 
-void jem__pool_destroy(jem__pool *pool)
+static void end_workers(jem__pool *pool)
 {
-    if (!pool) return;
     pthread_mutex_lock(&pool->lock);
     pool->stop = 1;
     pthread_cond_broadcast(&pool->work);
@@ -138,6 +146,13 @@ void jem__pool_destroy(jem__pool *pool)
     for (int64_t i = 0; i < pool->threads; i++) pthread_join(pool->workers[i].thread, NULL);
     pthread_mutex_destroy(&pool->lock);
     pthread_cond_destroy(&pool->work);
+}
+
+void jem__pool_destroy(jem__pool *pool, int32_t forked)
+{
+    if (!pool) return;
+    /* After a fork nobody is there to join, and a lock may be held for good. */
+    if (!forked) end_workers(pool);
     jem__free(pool->workers);
     jem__free(pool);
 }
@@ -149,7 +164,8 @@ int64_t jem__pool_threads(const jem__pool *pool)
 
 jem_status jem__pool_run(jem__pool *pool, int64_t count, jem__task *task, void *user)
 {
-    job j = {.task = task, .user = user, .count = count, .failed = -1};
+    job j = {
+        .task = task, .user = user, .count = count, .failed = -1, .context = jem__context_here()};
     if (count < 1) return JEM_OK;
     pthread_cond_init(&j.done, NULL);
     pthread_mutex_lock(&pool->lock);
@@ -163,5 +179,6 @@ jem_status jem__pool_run(jem__pool *pool, int64_t count, jem__task *task, void *
     *at = j.after;
     pthread_mutex_unlock(&pool->lock);
     pthread_cond_destroy(&j.done);
+    jem__log_give(j.lines);
     return j.status < 0 ? jem__fail(j.status, "%s", j.text) : JEM_OK;
 }

@@ -13,10 +13,11 @@ typedef struct jem__pool jem__pool;
 typedef jem_status jem__task(void *user, int64_t index, int64_t worker);
 
 jem_status jem__pool_create(jem__pool **pool, int64_t threads); /* 0: one per CPU allowed */
-void jem__pool_destroy(jem__pool *pool);
+/* forked: in a child of the process that made it, where its threads are not. */
+void jem__pool_destroy(jem__pool *pool, int32_t forked);
 int64_t jem__pool_threads(const jem__pool *pool);
 /* Runs all tasks on the workers and waits. Many threads may run at once; not
-   from inside a task. */
+   from inside a task. Workers work for the caller's context. */
 jem_status jem__pool_run(jem__pool *pool, int64_t count, jem__task *task, void *user);
 
 #endif

@@ -126,6 +126,7 @@ jem_status jem_dataset_create(jem_dataset **dataset, jem_context *context, const
     JEM__REQUIRE(dataset, function);
     *dataset = NULL;
     JEM__REQUIRE(context, function);
+    JEM__ENTER(context, function);
     if (type != JEM_TYPE_U8 && type != JEM_TYPE_F32)
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "%s: type is %" PRId32 ", expected JEM_TYPE_U8 or JEM_TYPE_F32", function,
@@ -184,6 +185,7 @@ jem_status jem_dataset_subset(jem_dataset **subset, jem_dataset *dataset, const 
     JEM__REQUIRE(subset, function);
     *subset = NULL;
     JEM__REQUIRE(dataset, function);
+    JEM__ENTER(dataset->context, function);
     if (count < 0 || count > INT32_MAX)
         return jem__fail(JEM_ERROR_ARGUMENT, "%s: count is %" PRId64 ", expected 0..%d", function,
                          count, INT32_MAX);
@@ -211,6 +213,7 @@ jem_status jem_dataset_split(jem_dataset **first, jem_dataset **second, jem_data
     JEM__REQUIRE(first, function);
     JEM__REQUIRE(second, function);
     JEM__REQUIRE(dataset, function);
+    JEM__ENTER(dataset->context, function);
     if (count < 0 || count > dataset->n)
         return jem__fail(JEM_ERROR_ARGUMENT, "%s: count is %" PRId64 ", expected 0..%" PRId64,
                          function, count, dataset->n);

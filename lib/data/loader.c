@@ -103,6 +103,7 @@ static void start_thread(jem_loader *l)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     l->running = pthread_create(&l->thread, NULL, prefetch, l) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!l->running) jem__log(JEM_LOG_WARNING, "loader: no thread to prefetch with");
 }
 
 /* Copies batch `position` once it is ready, and asks for the one after it. */
@@ -163,6 +164,7 @@ jem_status jem_loader_create(jem_loader **loader, jem_dataset *dataset, const je
     JEM__REQUIRE(loader, "jem_loader_create");
     *loader = NULL;
     JEM__REQUIRE(dataset, "jem_loader_create");
+    JEM__ENTER(dataset->context, "jem_loader_create");
     if (dataset->n == 0) return jem__fail(JEM_ERROR_STATE, "jem_loader_create: dataset is empty");
     JEM__TRY(jem__calloc(&l, 1, sizeof *l));
     pthread_mutex_init(&l->lock, NULL);
@@ -181,18 +183,23 @@ jem_status jem_loader_create(jem_loader **loader, jem_dataset *dataset, const je
     return JEM_OK;
 }
 
+static void end_thread(jem_loader *l)
+{
+    if (l->running) {
+        pthread_mutex_lock(&l->lock);
+        l->stop = 1;
+        pthread_cond_signal(&l->changed);
+        pthread_mutex_unlock(&l->lock);
+        pthread_join(l->thread, NULL);
+    }
+    pthread_mutex_destroy(&l->lock);
+    pthread_cond_destroy(&l->changed);
+}
+
 void jem_loader_destroy(jem_loader *loader)
 {
     if (!loader) return;
-    if (loader->running) {
-        pthread_mutex_lock(&loader->lock);
-        loader->stop = 1;
-        pthread_cond_signal(&loader->changed);
-        pthread_mutex_unlock(&loader->lock);
-        pthread_join(loader->thread, NULL);
-    }
-    pthread_mutex_destroy(&loader->lock);
-    pthread_cond_destroy(&loader->changed);
+    if (!jem__context_forked(loader->dataset->context)) end_thread(loader);
     jem_dataset_destroy(loader->dataset);
     jem__free(loader->order);
     jem__free(loader->spare);
@@ -206,6 +213,7 @@ jem_status jem_loader_next(jem_loader *loader, float *x, int32_t *y, int64_t *n)
     JEM__REQUIRE(n, "jem_loader_next");
     *n = 0;
     JEM__REQUIRE(loader, "jem_loader_next");
+    JEM__ENTER(loader->dataset->context, "jem_loader_next");
     if (loader->position > MOST_POSITION)
         return jem__fail(JEM_ERROR_STATE, "jem_loader_next: no batch after %" PRId64,
                          MOST_POSITION);

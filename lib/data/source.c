@@ -171,6 +171,7 @@ jem_status jem_dataset_open(jem_dataset **dataset, jem_context *context, const c
     *dataset = NULL;
     JEM__REQUIRE(context, function);
     JEM__REQUIRE(source, function);
+    JEM__ENTER(context, function);
     JEM__TRY(jem__store_create(&store));
     jem_status status = fill(store, context, source, config);
     if (status) {

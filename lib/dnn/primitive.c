@@ -1,4 +1,5 @@
 /* Primitives: convolutions and reorders, and their bound calls. */
+#include "base/fork.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "dnn/internal.h"
@@ -110,7 +111,9 @@ static dnnl_status_t parts_create(struct parts *p, const jem__convolution *c, en
 
 static dnnl_status_t finish(jem__primitive *p, const struct role *roles, int32_t count)
 {
+    jem__fork_hold(); /* oneDNN's cache has a lock */
     dnnl_status_t status = dnnl_primitive_create(&p->primitive, p->pd);
+    jem__fork_release();
     if (status) return status;
     p->arguments = count;
     for (int32_t i = 0; i < count; i++) {

@@ -71,6 +71,7 @@ jem_status jem_eval_logits(jem_model *model, const jem_dataset *data, float *log
     JEM__REQUIRE(model, function);
     JEM__REQUIRE(data, function);
     JEM__REQUIRE(logits, function);
+    JEM__ENTER(jem__model_context(model), function);
     JEM__TRY(jem__eval_check_data(function, model, data, capacity, &count));
     JEM__TRY(jem__eval_shape_of(&s, model));
     JEM__TRY(jem__alloc(&x, s.piece * s.image, sizeof *x));

@@ -97,6 +97,7 @@ jem_status jem_model_calibrate(jem_model *model, const jem_dataset *validation,
     int64_t count;
     JEM__REQUIRE(model, "jem_model_calibrate");
     JEM__REQUIRE(validation, "jem_model_calibrate");
+    JEM__ENTER(jem__model_context(model), "jem_model_calibrate");
     JEM__TRY(jem__eval_check_data("jem_model_calibrate", model, validation, INT64_MAX, &count));
     JEM__TRY(fit_temperature(model, validation, count, &temperature));
     JEM__TRY(fit_threshold(model, validation, count, config, &threshold));
@@ -215,6 +216,7 @@ jem_status jem_model_predict(jem_model *model, const float *x, int64_t n, int32_
     prediction p = {.model = model, .beta = 1};
     const answers a = {y, accepted, probability, log_px};
     JEM__TRY(jem__eval_check_images(function, model, x, n, function));
+    JEM__ENTER(jem__model_context(model), function);
     JEM__TRY(jem__eval_shape_of(&p.shape, model));
     jem_status status = read_calibration(&p);
     int64_t room = n < p.shape.piece ? n : p.shape.piece;

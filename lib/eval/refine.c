@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "eval/eval.h"
+#include "model/model.h"
 #include "tensor/kernels.h"
 #include <inttypes.h>
 #include <jem/eval.h>
@@ -16,6 +17,7 @@ jem_status jem_eval_refine(jem_model *model, const float *x, int64_t n, int64_t 
     jem_sampler *sampler = NULL;
     jem__eval_shape s;
     JEM__TRY(jem__eval_check_images(function, model, x, n, refined));
+    JEM__ENTER(jem__model_context(model), function);
     JEM__TRY(jem__eval_check_first(function, first, n, 1));
     if (n == 0) return JEM_OK;
     JEM__TRY(jem__eval_shape_of(&s, model));
@@ -111,6 +113,7 @@ jem_status jem_eval_refined_logits(jem_model *model, const float *x, int64_t n, 
     static const char function[] = "jem_eval_refined_logits";
     jem__refiner r;
     JEM__TRY(jem__eval_check_images(function, model, x, n, logits));
+    JEM__ENTER(jem__model_context(model), function);
     JEM__TRY(jem__refiner_create(&r, function, model, config, 1));
     jem_status status = jem__eval_check_first(function, first, n, r.copies);
     if (!status && n > capacity / r.shape.classes)

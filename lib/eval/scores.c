@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "eval/eval.h"
+#include "model/model.h"
 #include <inttypes.h>
 #include <jem/eval.h>
 #include <math.h>
@@ -210,6 +211,7 @@ jem_status jem_eval_score(jem_model *model, const char *score, const float *x, i
     static const char function[] = "jem_eval_score";
     jem__scorer s;
     JEM__TRY(jem__eval_check_images(function, model, x, n, scores));
+    JEM__ENTER(jem__model_context(model), function);
     JEM__TRY(jem__eval_check_first(function, first, n, 1));
     JEM__TRY(jem__scorer_create(&s, function, score, model, config));
     jem_status status = JEM_OK;
@@ -231,6 +233,7 @@ jem_status jem_eval_score_data(jem_model *model, const char *score, const jem_da
     JEM__REQUIRE(model, function);
     JEM__REQUIRE(data, function);
     JEM__REQUIRE(scores, function);
+    JEM__ENTER(jem__model_context(model), function);
     JEM__TRY(jem__eval_check_data(function, model, data, capacity, &count));
     JEM__TRY(jem__scorer_create(&s, function, score, model, config));
     jem_status status = jem__alloc(&x, s.shape.piece * s.shape.image, sizeof *x);

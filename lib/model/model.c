@@ -76,6 +76,7 @@ jem_status jem_model_metadata_set(jem_model *model, const char *key, const char 
     JEM__REQUIRE(model, "jem_model_metadata_set");
     JEM__REQUIRE(key, "jem_model_metadata_set");
     JEM__REQUIRE(value, "jem_model_metadata_set");
+    JEM__ENTER(model->context, "jem_model_metadata_set");
     int fixed = strcmp(key, "format") == 0;
     for (int i = 0; i < ARCHITECTURE; i++) fixed |= strcmp(key, architecture[i]) == 0;
     if (fixed)
@@ -119,12 +120,15 @@ static void choose_type(jem_model *model, const char *precision)
     int32_t wanted = strcmp(precision, "bf16") == 0 ||
                      (strcmp(precision, "auto") == 0 && jem__dnn_fast(JEM__BF16));
     model->type = wanted && jem__dnn_has(model->engine, JEM__BF16) ? JEM__BF16 : JEM__F32;
+    if (model->type == JEM__F32 && strcmp(precision, "bf16") == 0)
+        jem__log(JEM_LOG_WARNING, "model: no bf16 on this machine, it computes in f32");
 }
 
 jem_status jem_model_set_precision(jem_model *model, const char *precision)
 {
     JEM__REQUIRE(model, "jem_model_set_precision");
     JEM__REQUIRE(precision, "jem_model_set_precision");
+    JEM__ENTER(model->context, "jem_model_set_precision");
     JEM__TRY(jem_config_set_str(model->config, "model.precision", precision));
     choose_type(model, precision);
     return JEM_OK;
@@ -174,6 +178,7 @@ jem_status jem_model_create(jem_model **model, jem_context *context, const jem_c
     JEM__REQUIRE(model, "jem_model_create");
     *model = NULL;
     JEM__REQUIRE(context, "jem_model_create");
+    JEM__ENTER(context, "jem_model_create");
     JEM__TRY(jem__model_new(model, context, config));
     jem__model_initialise(*model);
     return JEM_OK;
@@ -200,6 +205,7 @@ jem_status jem_model_clone(jem_model **copy, const jem_model *model)
     JEM__REQUIRE(copy, "jem_model_clone");
     *copy = NULL;
     JEM__REQUIRE(model, "jem_model_clone");
+    JEM__ENTER(model->context, "jem_model_clone");
     jem_model *fresh = NULL;
     JEM__TRY(jem__model_new(&fresh, model->context, model->config));
     for (int32_t i = 0; i < model->graph.parameter_count; i++)
@@ -252,8 +258,10 @@ void jem_model_destroy(jem_model *model)
     jem__graph_clear(&model->graph);
     jem__engine_destroy(model->engine);
     jem_config_destroy(model->config);
-    pthread_mutex_destroy(&model->lock);
-    pthread_cond_destroy(&model->returned);
+    if (!jem__context_forked(model->context)) {
+        pthread_mutex_destroy(&model->lock);
+        pthread_cond_destroy(&model->returned);
+    }
     jem_context_destroy(model->context);
     jem__free(model);
 }
@@ -292,7 +300,10 @@ static jem_status compile_task(void *user, int64_t index, int64_t worker)
 {
     compilation *c = user;
     (void)index, (void)worker;
-    return jem__plan_create(&c->plan, c->model, &c->model->graph, c->n, c->wants);
+    JEM__TRY(jem__plan_create(&c->plan, c->model, &c->model->graph, c->n, c->wants));
+    jem__log(JEM_LOG_DEBUG, "model: compiled for %" PRId64 " images: %d steps, %" PRId64 " bytes",
+             c->n, c->plan->step_count, c->plan->arena);
+    return JEM_OK;
 }
 
 static jem_status room_for_plan(jem_model *model)

@@ -163,6 +163,7 @@ static jem_status build(jem_model **out, jem_context *context, const jem__safete
         jem_model_destroy(model);
         return status == JEM_ERROR_CONFIG ? JEM_ERROR_FORMAT : status;
     }
+    jem__log(JEM_LOG_INFO, "%s: loaded, %d parameters", file, model->graph.parameter_count);
     *out = model;
     return JEM_OK;
 }
@@ -174,6 +175,7 @@ jem_status jem_model_load(jem_model **model, jem_context *context, const char *p
     *model = NULL;
     JEM__REQUIRE(context, "jem_model_load");
     JEM__REQUIRE(path, "jem_model_load");
+    JEM__ENTER(context, "jem_model_load");
     JEM__TRY(jem__safetensors_load(&set, path));
     jem_status status = build(model, context, set, path);
     jem__safetensors_destroy(set);
@@ -188,6 +190,7 @@ jem_status jem_model_load_memory(jem_model **model, jem_context *context, const 
     *model = NULL;
     JEM__REQUIRE(context, "jem_model_load_memory");
     JEM__REQUIRE(bytes, "jem_model_load_memory");
+    JEM__ENTER(context, "jem_model_load_memory");
     JEM__TRY(jem__safetensors_load_memory(&set, bytes, size, "model in memory"));
     jem_status status = build(model, context, set, "model in memory");
     jem__safetensors_destroy(set);
@@ -226,6 +229,7 @@ jem_status jem_model_save(const jem_model *model, const char *path)
     jem__safetensors *set = NULL;
     JEM__REQUIRE(model, "jem_model_save");
     JEM__REQUIRE(path, "jem_model_save");
+    JEM__ENTER(model->context, "jem_model_save");
     JEM__TRY(collect(&set, model));
     jem_status status = jem__safetensors_save(set, path);
     jem__safetensors_destroy(set);
@@ -238,6 +242,7 @@ jem_status jem_model_save_memory(const jem_model *model, void *bytes, int64_t ca
     jem__safetensors *set = NULL;
     JEM__REQUIRE(model, "jem_model_save_memory");
     JEM__REQUIRE(size, "jem_model_save_memory");
+    JEM__ENTER(model->context, "jem_model_save_memory");
     *size = 0;
     JEM__TRY(collect(&set, model));
     jem_status status = jem__safetensors_save_memory(set, bytes, capacity, size);

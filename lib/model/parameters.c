@@ -215,6 +215,7 @@ jem_status jem_model_gradient_map(jem_model *model, int64_t index, float **value
 jem_status jem_model_gradient_zero(jem_model *model)
 {
     JEM__REQUIRE(model, "jem_model_gradient_zero");
+    JEM__ENTER(model->context, "jem_model_gradient_zero");
     for (int32_t i = 0; i < model->graph.parameter_count; i++)
         if (model->parameters[i].gradient)
             memset(model->parameters[i].gradient, 0,

@@ -58,6 +58,7 @@ jem_status jem_pass_create(jem_pass **pass, jem_model *model, jem_pass_mode mode
     JEM__REQUIRE(pass, "jem_pass_create");
     *pass = NULL;
     JEM__REQUIRE(model, "jem_pass_create");
+    JEM__ENTER(model->context, "jem_pass_create");
     if (wants_of(mode) < 0)
         return jem__fail(JEM_ERROR_ARGUMENT, "jem_pass_create: mode %d, expected 1..5", mode);
     if (max_batch < 1 || max_batch > INT32_MAX)
@@ -236,6 +237,7 @@ jem_status jem_pass_forward(jem_pass *pass, const float *x, int64_t n, float *lo
     JEM__REQUIRE(pass, "jem_pass_forward");
     JEM__REQUIRE(x, "jem_pass_forward");
     JEM__REQUIRE(logits, "jem_pass_forward");
+    JEM__ENTER(pass->model->context, "jem_pass_forward");
     if (n < 1 || n > pass->max_batch)
         return jem__fail(JEM_ERROR_SHAPE,
                          "jem_pass_forward: %" PRId64 " images, expected 1..%" PRId64, n,
@@ -301,6 +303,7 @@ jem_status jem_pass_backward(jem_pass *pass, const float *dlogits, jem_gradient 
 {
     JEM__REQUIRE(pass, "jem_pass_backward");
     JEM__REQUIRE(dlogits, "jem_pass_backward");
+    JEM__ENTER(pass->model->context, "jem_pass_backward");
     JEM__TRY(check_backward(pass, what, dx));
     pass->version = -1;
     for (int64_t i = 0; i < pass->slices; i++) {

@@ -98,6 +98,7 @@ jem_status jem_model_prepare(const jem_model *model, const uint8_t *pixels, int6
     JEM__REQUIRE(model, "jem_model_prepare");
     JEM__REQUIRE(pixels, "jem_model_prepare");
     JEM__REQUIRE(x, "jem_model_prepare");
+    JEM__ENTER(model->context, "jem_model_prepare");
     const pixel_layout *l = layout_of(format);
     jem__image to = model->graph.input;
     if (!l)

@@ -88,6 +88,7 @@ jem_status jem_model_logits(jem_model *model, const float *x, int64_t n, float *
                             int64_t capacity)
 {
     JEM__TRY(check_call(model, "jem_model_logits", x, NULL, n, logits));
+    JEM__ENTER(model->context, "jem_model_logits");
     JEM__TRY(check_capacity("jem_model_logits", n, model->graph.classes, capacity));
     return infer(model, x, n, logits, NULL);
 }
@@ -97,6 +98,7 @@ jem_status jem_model_features(jem_model *model, const float *x, int64_t n, float
 {
     int64_t each;
     JEM__TRY(check_call(model, "jem_model_features", x, NULL, n, features));
+    JEM__ENTER(model->context, "jem_model_features");
     JEM__TRY(jem_model_info(model, NULL, NULL, NULL, NULL, &each));
     JEM__TRY(check_capacity("jem_model_features", n, each, capacity));
     return infer(model, x, n, NULL, features);
@@ -116,6 +118,7 @@ jem_status jem_model_energy(jem_model *model, const float *x, const int32_t *y, 
 {
     enum { PIECE = 1024 };
     JEM__TRY(check_call(model, "jem_model_energy", x, y, n, energy));
+    JEM__ENTER(model->context, "jem_model_energy");
     const jem__image in = model->graph.input;
     int64_t k = model->graph.classes, image = in.c * in.h * in.w;
     float *logits = NULL;
@@ -149,6 +152,7 @@ jem_status jem_model_energy_gradient(jem_model *model, const float *x, const int
 {
     jem_pass *pass = NULL;
     JEM__TRY(check_call(model, "jem_model_energy_gradient", x, y, n, gradient));
+    JEM__ENTER(model->context, "jem_model_energy_gradient");
     const jem__image in = model->graph.input;
     outputs out = {energy, gradient, in.c * in.h * in.w};
     jem__walk walk = {.user = &out, .y = y, .steps = 1, .move = keep};

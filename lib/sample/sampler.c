@@ -69,6 +69,7 @@ jem_status jem_sampler_create(jem_sampler **sampler, jem_model *model, const jem
     JEM__REQUIRE(sampler, "jem_sampler_create");
     *sampler = NULL;
     JEM__REQUIRE(model, "jem_sampler_create");
+    JEM__ENTER(jem__model_context(model), "jem_sampler_create");
     JEM__TRY(jem__calloc(&s, 1, sizeof *s));
     s->model = jem__model_take(model);
     s->last = (stats){NAN, NAN, NAN};
@@ -100,6 +101,7 @@ jem_status jem_sampler_set_data(jem_sampler *s, jem_dataset *data)
     int64_t c, h, w, dc, dh, dw;
     JEM__REQUIRE(s, "jem_sampler_set_data");
     JEM__REQUIRE(data, "jem_sampler_set_data");
+    JEM__ENTER(jem__model_context(s->model), "jem_sampler_set_data");
     JEM__TRY(jem_model_info(s->model, &c, &h, &w, NULL, NULL));
     JEM__TRY(jem_dataset_info(data, NULL, &dc, &dh, &dw, NULL));
     if (c != dc || h != dh || w != dw)
@@ -197,6 +199,7 @@ static jem_status run_starts(start_run *run, int64_t n)
 jem_status jem_sampler_start(jem_sampler *s, const int32_t *y, int64_t first, int64_t n, float *x)
 {
     JEM__REQUIRE(s, "jem_sampler_start");
+    JEM__ENTER(jem__model_context(s->model), "jem_sampler_start");
     JEM__TRY(check_count("jem_sampler_start", n));
     if (first < 0 || first > INT64_MAX - n)
         return jem__fail(JEM_ERROR_ARGUMENT,
@@ -244,6 +247,7 @@ jem_status jem_sampler_step(jem_sampler *s, float *x, const int32_t *y, int64_t 
                             int64_t step, int64_t steps)
 {
     JEM__REQUIRE(s, "jem_sampler_step");
+    JEM__ENTER(jem__model_context(s->model), "jem_sampler_step");
     JEM__TRY(check_count("jem_sampler_step", n));
     if (first < 0 || first > INT64_MAX - n)
         return jem__fail(JEM_ERROR_ARGUMENT,
@@ -364,6 +368,7 @@ void jem__sampler_commit(jem_sampler *s, const float *x)
 jem_status jem_sampler_draw(jem_sampler *s, const int32_t *y, int64_t n, float *x)
 {
     JEM__REQUIRE(s, "jem_sampler_draw");
+    JEM__ENTER(jem__model_context(s->model), "jem_sampler_draw");
     JEM__TRY(check_count("jem_sampler_draw", n));
     if (n == 0) return JEM_OK;
     JEM__REQUIRE(x, "jem_sampler_draw");
@@ -391,6 +396,7 @@ jem_status jem_sampler_buffer_info(const jem_sampler *s, int64_t *slots)
 jem_status jem_sampler_buffer_get(const jem_sampler *s, int64_t first, int64_t n, float *x)
 {
     JEM__REQUIRE(s, "jem_sampler_buffer_get");
+    JEM__ENTER(jem__model_context(s->model), "jem_sampler_buffer_get");
     const jem__buffer *b = &s->buffer;
     if (first < 0 || n < 0 || first > b->slots || n > b->slots - first)
         return jem__fail(JEM_ERROR_ARGUMENT,

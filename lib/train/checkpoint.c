@@ -136,6 +136,7 @@ jem_status jem_trainer_save(const jem_trainer *trainer, const char *path)
     jem__state s = {0};
     JEM__REQUIRE(trainer, "jem_trainer_save");
     JEM__REQUIRE(path, "jem_trainer_save");
+    JEM__ENTER(jem__model_context(trainer->model), "jem_trainer_save");
     jem_status status = jem__state_of(&s, trainer);
     if (!status) status = jem__safetensors_create(&set);
     for (int64_t i = 0; !status && i < s.count; i++) {
@@ -144,6 +145,7 @@ jem_status jem_trainer_save(const jem_trainer *trainer, const char *path)
     }
     if (!status) status = describe(trainer, set);
     if (!status) status = write_file(set, path, jem__config_i64(trainer->config, "trainer.keep"));
+    if (!status) jem__log(JEM_LOG_INFO, "%s: saved after step %" PRId64, path, trainer->step);
     jem__safetensors_destroy(set);
     jem__state_clear(&s);
     return status;
@@ -295,13 +297,17 @@ jem_status jem_trainer_resume(jem_trainer *trainer, const char *path)
     jem__state s = {0};
     JEM__REQUIRE(trainer, "jem_trainer_resume");
     JEM__REQUIRE(path, "jem_trainer_resume");
+    JEM__ENTER(jem__model_context(trainer->model), "jem_trainer_resume");
     if (trainer->running)
         return jem__fail(JEM_ERROR_STATE,
                          "jem_trainer_resume: called from inside a callback of the same trainer");
     jem_status status = open_checkpoint(&set, path);
     if (!status) status = jem__state_of(&s, trainer);
     if (!status) status = check_all(trainer, set, path, &s);
-    if (!status) restore(trainer, set, &s);
+    if (!status) {
+        restore(trainer, set, &s);
+        jem__log(JEM_LOG_INFO, "%s: resumed after step %" PRId64, path, trainer->step);
+    }
     jem__safetensors_destroy(set);
     jem__state_clear(&s);
     return status;

@@ -77,6 +77,7 @@ jem_status jem_optimizer_create(jem_optimizer **optimizer, jem_model *model,
     JEM__REQUIRE(optimizer, "jem_optimizer_create");
     *optimizer = NULL;
     JEM__REQUIRE(model, "jem_optimizer_create");
+    JEM__ENTER(jem__model_context(model), "jem_optimizer_create");
     JEM__TRY(jem__calloc(&o, 1, sizeof *o));
     o->model = jem__model_take(model);
     o->count = jem__model_parameters(model, &o->parameters);
@@ -149,6 +150,7 @@ jem_status jem__optimizer_norm(const jem_optimizer *o, double *norm)
 jem_status jem_optimizer_step(jem_optimizer *optimizer, double *norm)
 {
     JEM__REQUIRE(optimizer, "jem_optimizer_step");
+    JEM__ENTER(jem__model_context(optimizer->model), "jem_optimizer_step");
     jem_optimizer *o = optimizer;
     double length = 0, factor = 1;
     if (o->ascended)
@@ -205,6 +207,7 @@ jem_status jem_optimizer_ascend(jem_optimizer *optimizer)
     jem_optimizer *o = optimizer;
     double norm = 0;
     JEM__TRY(check_turn(o, "jem_optimizer_ascend", 0));
+    JEM__ENTER(jem__model_context(o->model), "jem_optimizer_ascend");
     JEM__TRY(gradient_norm(o, "jem_optimizer_ascend", o->adaptive, &norm));
     float scale = (float)(o->rho / (norm + 1e-12));
     for (int64_t i = 0; i < o->count; i++) {
@@ -222,6 +225,7 @@ jem_status jem_optimizer_restore(jem_optimizer *optimizer)
 {
     jem_optimizer *o = optimizer;
     JEM__TRY(check_turn(o, "jem_optimizer_restore", 1));
+    JEM__ENTER(jem__model_context(o->model), "jem_optimizer_restore");
     for (int64_t i = 0; i < o->count; i++) {
         const jem__parameter *p = &o->parameters[i];
         if (o->offset[i] < 0) continue;

@@ -207,6 +207,7 @@ jem_status jem_trainer_create(jem_trainer **trainer, jem_model *model, jem_datas
     *trainer = NULL;
     JEM__REQUIRE(model, "jem_trainer_create");
     JEM__REQUIRE(data, "jem_trainer_create");
+    JEM__ENTER(jem__model_context(model), "jem_trainer_create");
     JEM__TRY(jem__calloc(&t, 1, sizeof *t));
     t->model = jem__model_take(model);
     jem_status status = copy_settings(&t->config, config);
@@ -269,6 +270,7 @@ static jem_status step(jem_trainer *t)
 jem_status jem_trainer_step(jem_trainer *trainer)
 {
     JEM__TRY(check_idle(trainer, "jem_trainer_step"));
+    JEM__ENTER(jem__model_context(trainer->model), "jem_trainer_step");
     return step(trainer);
 }
 
@@ -284,14 +286,18 @@ static jem_status read_callbacks(jem_trainer_callbacks *own, const jem_trainer_c
     return JEM_OK;
 }
 
-/* Non-zero if the caller wants to stop. */
+/* Non-zero if the caller wants to stop. Its calls have contexts and log lines of their own. */
 static int32_t tell(const jem_trainer_callbacks *to, jem_trainer *t, jem_status status)
 {
     const jem__rollback *r = &t->rollback;
-    if (status == JEM_OK && to->step) return to->step(to->user, t, t->step);
+    int32_t stop = 0;
+    jem__log_deliver();
+    jem__scope outside = jem__enter(NULL);
+    if (status == JEM_OK && to->step) stop = to->step(to->user, t, t->step);
     if (status == JEM_ROLLED_BACK && to->rollback)
-        return to->rollback(to->user, t, r->from, r->to, r->reason);
-    return 0;
+        stop = to->rollback(to->user, t, r->from, r->to, r->reason);
+    jem__restore(outside);
+    return stop;
 }
 
 jem_status jem_trainer_run(jem_trainer *trainer, const jem_trainer_callbacks *callbacks)
@@ -300,6 +306,7 @@ jem_status jem_trainer_run(jem_trainer *trainer, const jem_trainer_callbacks *ca
     jem_status status = JEM_OK;
     JEM__TRY(check_idle(trainer, "jem_trainer_run"));
     if (callbacks) JEM__TRY(read_callbacks(&own, callbacks));
+    JEM__ENTER(jem__model_context(trainer->model), "jem_trainer_run");
     trainer->running = 1;
     while (status == JEM_OK || status == JEM_ROLLED_BACK) {
         status = step(trainer);

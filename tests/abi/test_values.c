@@ -17,6 +17,10 @@ PINNED(JEM_ERROR_STATE, -7);
 PINNED(JEM_ERROR_BACKEND, -8);
 PINNED(JEM_ERROR_DIVERGED, -9);
 PINNED(JEM_ERROR_UNSUPPORTED, -10);
+PINNED(JEM_ERROR_FORK, -11);
+PINNED(JEM_LOG_WARNING, 1);
+PINNED(JEM_LOG_INFO, 2);
+PINNED(JEM_LOG_DEBUG, 3);
 PINNED(JEM_KEY_I64, 1);
 PINNED(JEM_KEY_F64, 2);
 PINNED(JEM_KEY_STR, 3);
@@ -46,6 +50,17 @@ PINNED(offsetof(jem_trainer_callbacks, struct_size), 0);
 PINNED(offsetof(jem_trainer_callbacks, user), 8);
 PINNED(offsetof(jem_trainer_callbacks, step), 16);
 PINNED(offsetof(jem_trainer_callbacks, rollback), 24);
+PINNED(sizeof(jem_trainer_callbacks), 32);
+PINNED(offsetof(jem_allocator, struct_size), 0);
+PINNED(offsetof(jem_allocator, user), 8);
+PINNED(offsetof(jem_allocator, allocate), 16);
+PINNED(offsetof(jem_allocator, release), 24);
+PINNED(sizeof(jem_allocator), 32);
+PINNED(offsetof(jem_log, struct_size), 0);
+PINNED(offsetof(jem_log, user), 8);
+PINNED(offsetof(jem_log, level), 16);
+PINNED(offsetof(jem_log, write), 24);
+PINNED(sizeof(jem_log), 32);
 
 int main(void)
 {

@@ -23,7 +23,7 @@ START_TEST(each_task_once)
     OK(jem__pool_run(pool, N, count_task, counts));
     OK(jem__pool_run(pool, 0, count_task, counts));
     for (int i = 0; i < N; i++) ck_assert_int_eq(counts[i], 1);
-    jem__pool_destroy(pool);
+    jem__pool_destroy(pool, 0);
 }
 END_TEST
 
@@ -39,7 +39,7 @@ START_TEST(lowest_failure_wins)
     OK(jem__pool_create(&pool, 2));
     for (int i = 0; i < 50; i++)
         FAILS(JEM_ERROR_BACKEND, jem__pool_run(pool, N, failing_task, NULL), "task 5");
-    jem__pool_destroy(pool);
+    jem__pool_destroy(pool, 0);
 }
 END_TEST
 
@@ -63,7 +63,7 @@ START_TEST(many_callers)
         pthread_join(threads[i], &bad);
         ck_assert_ptr_null(bad);
     }
-    jem__pool_destroy(pool);
+    jem__pool_destroy(pool, 0);
 }
 END_TEST
 
@@ -83,8 +83,8 @@ START_TEST(signals_are_the_hosts)
     OK(jem__pool_run(pool, 1, mask_task, NULL));
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
     ck_assert(!sigismember(&mask, SIGINT));
-    jem__pool_destroy(pool);
-    jem__pool_destroy(NULL);
+    jem__pool_destroy(pool, 0);
+    jem__pool_destroy(NULL, 0);
 }
 END_TEST
 

@@ -18,7 +18,7 @@ static set draw(int64_t threads, jem__glyph_set s, int64_t n)
     d.labels = malloc((size_t)n * sizeof *d.labels);
     OK(jem__pool_create(&pool, threads));
     OK(jem__glyphs_draw(pool, &s, n, d.pixels, d.labels));
-    jem__pool_destroy(pool);
+    jem__pool_destroy(pool, 0);
     return d;
 }
 
