@@ -68,7 +68,7 @@ static jem_status use(jem_context *context, const jem_config *config)
     jem_status status = jem_model_create(&model, context, config);
     if (!status) status = jem_model_logits(model, x, 1, logits, 10);
     if (!status) status = jem_model_energy_gradient(model, x, NULL, 1, NULL, dx);
-    if (!status) status = jem_dataset_open(&data, context, "glyphs:limit=50", config);
+    if (!status) status = jem_dataset_open(&data, context, "glyphs:limit=200", config);
     if (!status) status = jem_trainer_create(&trainer, model, data, config);
     if (!status) status = jem_trainer_run(trainer, NULL);
     if (!status) status = jem_model_clone(&copy, model);

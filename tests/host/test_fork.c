@@ -28,7 +28,7 @@ static handles make(void)
                                   "sampler.steps=1 trainer.iterations=100"));
     OK(jem_context_create(&h.context, h.config));
     OK(jem_model_load(&h.model, h.context, test_source("examples/models/glyphs.safetensors")));
-    OK(jem_dataset_open(&h.data, h.context, "glyphs:limit=50", h.config));
+    OK(jem_dataset_open(&h.data, h.context, "glyphs:limit=200", h.config));
     OK(jem_loader_create(&h.loader, h.data, h.config));
     OK(jem_sampler_create(&h.sampler, h.model, h.config));
     OK(jem_optimizer_create(&h.optimizer, h.model, h.config));

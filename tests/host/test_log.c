@@ -115,7 +115,7 @@ START_TEST(while_training)
                                 "loader.batch=4 sampler.buffer=20 sampler.steps=1 "
                                 "trainer.iterations=2"));
     OK(jem_context_create_hosted(&context, config, NULL, &log));
-    OK(jem_dataset_open(&data, context, "glyphs:limit=20", config));
+    OK(jem_dataset_open(&data, context, "glyphs:limit=200", config));
     OK(jem_model_create(&model, context, config));
     OK(jem_trainer_create(&trainer, model, data, config));
     jem_context_destroy(context);
