@@ -36,6 +36,7 @@ jem_status jem_dataset_balanced(jem_dataset **subset, jem_dataset *dataset, int6
     JEM__REQUIRE(subset, function);
     *subset = NULL;
     JEM__REQUIRE(dataset, function);
+    JEM__ENTER(dataset->context, function);
     int64_t classes = dataset->store->classes;
     if (per_class < 1 || per_class > dataset->n)
         return jem__fail(JEM_ERROR_ARGUMENT,

@@ -346,6 +346,7 @@ jem_status jem_trainer_ema_model(jem_model **model, const jem_trainer *trainer)
     JEM__REQUIRE(model, "jem_trainer_ema_model");
     *model = NULL;
     JEM__REQUIRE(trainer, "jem_trainer_ema_model");
+    JEM__ENTER(jem__model_context(trainer->model), "jem_trainer_ema_model");
     if (!trainer->average.values)
         return jem__fail(JEM_ERROR_STATE,
                          "jem_trainer_ema_model: there is no average, trainer.ema is 0");
@@ -358,6 +359,7 @@ jem_status jem_trainer_best_model(jem_model **model, int64_t *step, const jem_tr
     *model = NULL;
     if (step) *step = 0;
     JEM__REQUIRE(trainer, "jem_trainer_best_model");
+    JEM__ENTER(jem__model_context(trainer->model), "jem_trainer_best_model");
     const jem__validation *v = &trainer->validation;
     if (v->best_step == 0)
         return jem__fail(JEM_ERROR_STATE, "jem_trainer_best_model: %s",
