@@ -98,6 +98,41 @@ JEM_API jem_status jem_eval_refined_logits(jem_model *model, const float *x, int
                                            int64_t first, const jem_config *config, float *logits,
                                            int64_t capacity);
 
+/* ---- Attacks: projected gradient descent (Madry et al. 2018, section 2.1) ----
+
+   Images x [n,C,H,W] inside [-1,1] are moved up the cross-entropy of their label
+   y [n], at most eps far from where they were (attack.norm: each pixel, or the
+   Euclidean distance; in input units, of which [-1,1] has 2: 8/255 of [0,1]
+   is 16/255 here) and never out of the box. A step is attack.step_size long: the
+   gradient's sign (linf) or direction (l2) times it. The gradient is
+   taken of the cross-entropy without the factor 1 - p(y|x), which both forget,
+   so that a sure network does not hide it by rounding to 0. Keys: attack.*.
+
+   An image is robust if neither it nor any point that the attack visits is
+   misclassified. With attack.refined the attack is on jem_eval_refined_logits:
+   each step averages the gradient over freshly refined copies (EOT, Athalye et al.
+   2018) and passes it straight through their chains (BPDA); what counts then is
+   the end of each run, judged with fresh random numbers.
+
+   first is the number of image 0, for the random numbers; config may be NULL.
+   Errors: those of jem_model_energy_gradient; ARGUMENT (eps < 0; an image
+   outside the box), DIVERGED (non-finite logits or gradient). */
+
+/* robust [n]: 1 or 0. adversarial [n,C,H,W], or NULL: the misclassified image
+   found, else the last one tried. */
+JEM_API jem_status jem_eval_attack(jem_model *model, const float *x, const int32_t *y, int64_t n,
+                                   int64_t first, double eps, const jem_config *config,
+                                   int32_t *robust, float *adversarial);
+/* distance [n]: how far the nearest misclassified image is that attacks at
+   smaller and smaller eps find (attack.bisections times halving what is
+   between a success and a failure, per image): an upper bound of the least
+   distance; 0 for an image that is misclassified itself, INFINITY where an
+   attack at eps finds none. adversarial [n,C,H,W], or NULL: those images. */
+JEM_API jem_status jem_eval_attack_distance(jem_model *model, const float *x, const int32_t *y,
+                                            int64_t n, int64_t first, double eps,
+                                            const jem_config *config, float *distance,
+                                            float *adversarial);
+
 /* ---- Decisions ---- */
 
 /* Fits, on validation images that the model was not trained on (and that are no

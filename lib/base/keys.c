@@ -118,6 +118,15 @@ const jem__key jem__keys[] = {
     I("refine.copies", "1", 1, 100000, "noisy copies of an image whose logits are averaged"),
     F("refine.noise", "0", 0, 10, "sigma of the noise added to each copy before its chain"),
 
+    S("attack.norm", "linf", "linf|l2", "what bounds the change: largest pixel, or Euclidean"),
+    I("attack.steps", "20", 0, 1000000, "gradient steps of a run"),
+    F("attack.step_size", "0", 0, 1e6, "length of a step; 0: 2.5 eps / steps"),
+    I("attack.restarts", "1", 1, 100000, "runs from other random starts while an image holds"),
+    I("attack.random_start", "1", 0, 1, "start anywhere within eps; 0: at the image"),
+    I("attack.refined", "0", 0, 1, "attack refined logits (refine.*, sampler.*): EOT and BPDA"),
+    I("attack.bisections", "8", 0, 60, "halvings of a search for the least distance"),
+    I("attack.seed", "0", 0, 9e18, "seed of the starts"),
+
     S("calibration.score", "log_px",
       "log_px|max_softmax|max_logit|neg_entropy|mass|refine_log_px|refine_distance|refine_mass",
       "what decides whether an image is accepted"),

@@ -22,7 +22,8 @@ enum {
     JEM__RANDOM_SPLIT = 9,   /* dataset splits and choices: stream = kind */
     JEM__RANDOM_LABEL = 10,  /* random labels for conditional chains */
     JEM__RANDOM_RETRY = 11,  /* seeds after a roll-back: index = roll-back */
-    JEM__RANDOM_COPY = 12    /* noisy copies of an image: index = copy, step = round */
+    JEM__RANDOM_COPY = 12,   /* noisy copies of an image: index = copy, step = round */
+    JEM__RANDOM_ATTACK = 13  /* starts of attacks: index = image, step = restart */
 };
 
 /* A sequence of numbers at one address. On the stack; no state elsewhere. */

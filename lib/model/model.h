@@ -43,6 +43,11 @@ typedef struct jem__walk {
        A negative status stops the walk. */
     jem_status (*move)(void *user, int64_t step, int64_t first, int64_t n, float *x,
                        const float *dx, const float *energy);
+    /* NULL, or in place of the energy another function of the logits [n,k]: fills
+       dlogits [n,k]; move then gets no energy (NULL). A positive status ends the
+       walk of this slice before its next move (of no coupled batch). */
+    jem_status (*derive)(void *user, int64_t step, int64_t first, int64_t n, const float *logits,
+                         float *dlogits);
 } jem__walk;
 
 /* mode of the pass: INPUT_GRADIENT or TRAIN_INPUT (or one that includes it).

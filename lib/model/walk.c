@@ -18,12 +18,15 @@ static int32_t cancelled(walking *w)
 }
 
 /* Between forward and backward of a slice. */
-static void derive(walking *w, jem__slot *slot)
+static jem_status derive(walking *w, jem__slot *slot, int64_t step)
 {
     const float *logits = jem__slot_data(slot, slot->plan->logits);
+    float *dlogits = jem__slot_data(slot, slot->plan->dlogits);
     const int32_t *y = w->walk->y ? w->walk->y + slot->first : NULL;
-    jem__energy_derivative(logits, y, slot->n, w->pass->classes,
-                           jem__slot_data(slot, slot->plan->dlogits));
+    if (w->walk->derive)
+        return w->walk->derive(w->walk->user, step, slot->first, slot->n, logits, dlogits);
+    jem__energy_derivative(logits, y, slot->n, w->pass->classes, dlogits);
+    return JEM_OK;
 }
 
 static jem_status move(walking *w, jem__slot *slot, int64_t step)
@@ -31,6 +34,8 @@ static jem_status move(walking *w, jem__slot *slot, int64_t step)
     enum { BATCH = 64 };
     const float *logits = jem__slot_data(slot, slot->plan->logits);
     float energy[BATCH];
+    if (w->walk->derive)
+        return w->walk->move(w->walk->user, step, slot->first, slot->n, slot->x, slot->dx, NULL);
     for (int64_t i = 0; i < slot->n; i += BATCH) {
         int64_t n = slot->n - i < BATCH ? slot->n - i : BATCH, at = slot->first + i;
         jem__energy(logits + i * w->pass->classes, w->walk->y ? w->walk->y + at : NULL, n,
@@ -49,7 +54,8 @@ static jem_status walk_task(void *user, int64_t slice, int64_t worker)
         if (cancelled(w)) return JEM_OK;
         jem__pass_aim(w->pass, slot, slice, w->x, NULL);
         JEM__TRY(jem__slot_run(slot, jem__pass_end(slot, JEM__FORWARD)));
-        derive(w, slot);
+        jem_status status = derive(w, slot, step);
+        if (status) return status < 0 ? status : JEM_OK;
         JEM__TRY(jem__slot_run(slot, jem__pass_end(slot, JEM__WHOLE)));
         JEM__TRY(move(w, slot, step));
     }
@@ -59,8 +65,8 @@ static jem_status walk_task(void *user, int64_t slice, int64_t worker)
 static jem_status derive_task(void *user, int64_t slice, int64_t worker)
 {
     walking *w = user;
-    derive(w, jem__pass_slot(w->pass, slice, worker));
-    return JEM_OK;
+    jem_status status = derive(w, jem__pass_slot(w->pass, slice, worker), w->step);
+    return status < 0 ? status : JEM_OK;
 }
 
 static jem_status move_task(void *user, int64_t slice, int64_t worker)

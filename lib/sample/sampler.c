@@ -234,7 +234,7 @@ static jem_status walk(jem_sampler *s, float *x, const int32_t *y, int64_t n, ui
                        int64_t step, int64_t steps)
 {
     walk_user user = {s, chain, step};
-    jem__walk w = {&user, y, steps, &s->cancel, move};
+    jem__walk w = {.user = &user, .y = y, .steps = steps, .cancel = &s->cancel, .move = move};
     /* The pass of one image: a walk arranges its own slices, for any n. */
     if (!s->pass) JEM__TRY(jem_pass_create(&s->pass, s->model, s->mode, 1));
     JEM__TRY(jem_pass_set_stream(s->pass, DROPOUT_STREAM, (int64_t)(chain & ~drawn_chain)));

@@ -52,7 +52,7 @@ class Bfloat16(np.ndarray):
 
 
 def write_tensors(path, tensors, metadata):
-    kinds = {"float32": "F32", "float16": "F16", "int64": "I64", "uint8": "U8"}
+    kinds = {"float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "uint8": "U8"}
     header, data = {"__metadata__": metadata}, b""
     for name, a in sorted(tensors.items()):
         kind = "BF16" if isinstance(a, Bfloat16) else kinds[a.dtype.name]
