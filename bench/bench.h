@@ -6,7 +6,7 @@
 
 typedef struct bench_options {
     int64_t depth, width, batch, steps, repeat, threads;
-    const char *norm, *precision, *sample_mode, *only;
+    const char *norm, *precision, *convolution, *activation, *sample_mode, *only;
     int64_t fuse; /* 0: the plain path */
 } bench_options;
 

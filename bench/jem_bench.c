@@ -1,18 +1,20 @@
 /* jem_bench: times the work of a joint energy model; one JSON line per measurement.
 
    usage: jem_bench [--depth 16] [--width 2] [--batch 64] [--norm none|batch]
-                    [--precision f32|bf16] [--sample-mode eval|train] [--steps 20]
+                    [--precision f32|bf16] [--convolution exact|fast|direct]
+                    [--activation leaky_relu|relu|silu] [--sample-mode eval|train] [--steps 20]
                     [--repeat 5] [--threads 2] [--only check,forward,sgld_step,jem_step]
 
-   The network is the JEM Wide-ResNet on 3x32x32 images, LeakyReLU, ten classes.
+   The network is the JEM Wide-ResNet on 3x32x32 images, ten classes.
 
      check      energies, gradients and new weights against the plain path: errors
                 relative to their norm
      forward    log p(x) of one batch, no gradient
      sgld_step  one SGLD step of one batch: forward and gradient by x, step 1, noise 0.01
      jem_step   one training step: --steps SGLD steps, three passes, Adam
-     conv_only  the network's bare convolutions, forward and input gradient, in
-                the slices that the engine uses: its ceiling
+     conv_only  the network's bare convolutions as direct sums, forward and input
+                gradient, in the slices that the engine uses: its ceiling in bf16;
+                in float32 Winograd's method goes beyond it
      gemm_peak  the machine's matrix product, 2048 cubed, through oneDNN
      profile    microseconds per image of each operator of an SGLD step, on one worker
 
@@ -74,10 +76,12 @@ int bench_time(const bench_options *o, const bench_work *work)
     getrusage(RUSAGE_SELF, &usage);
     printf("{\"what\": \"%s\", \"ms\": %.3f, \"ms_min\": %.3f, \"gflops\": %.0f, \"rss_mib\": %ld, "
            "\"libjem\": \"%s\", \"depth\": %ld, \"width\": %ld, \"batch\": %ld, \"norm\": \"%s\", "
-           "\"precision\": \"%s\", \"sample_mode\": \"%s\", \"steps\": %ld, \"threads\": %ld}\n",
+           "\"precision\": \"%s\", \"convolution\": \"%s\", \"activation\": \"%s\", "
+           "\"sample_mode\": \"%s\", \"steps\": %ld, \"threads\": %ld}\n",
            work->name, median * 1e3, seconds[0] * 1e3, work->flops / median / 1e9,
            usage.ru_maxrss >> 10, jem_version(), (long)o->depth, (long)o->width, (long)o->batch,
-           o->norm, o->precision, o->sample_mode, (long)o->steps, (long)o->threads);
+           o->norm, o->precision, o->convolution, o->activation, o->sample_mode, (long)o->steps,
+           (long)o->threads);
     fflush(stdout);
     free(seconds);
     return 0;
@@ -89,11 +93,18 @@ static int set_option(bench_options *o, const char *name, const char *value)
         const char *name;
         int64_t *number;
         const char **text;
-    } table[] = {{"--depth", &o->depth, 0},   {"--width", &o->width, 0},
-                 {"--batch", &o->batch, 0},   {"--steps", &o->steps, 0},
-                 {"--repeat", &o->repeat, 0}, {"--threads", &o->threads, 0},
-                 {"--norm", 0, &o->norm},     {"--precision", 0, &o->precision},
-                 {"--only", 0, &o->only},     {"--sample-mode", 0, &o->sample_mode}};
+    } table[] = {{"--depth", &o->depth, 0},
+                 {"--width", &o->width, 0},
+                 {"--batch", &o->batch, 0},
+                 {"--steps", &o->steps, 0},
+                 {"--repeat", &o->repeat, 0},
+                 {"--threads", &o->threads, 0},
+                 {"--norm", 0, &o->norm},
+                 {"--precision", 0, &o->precision},
+                 {"--only", 0, &o->only},
+                 {"--sample-mode", 0, &o->sample_mode},
+                 {"--convolution", 0, &o->convolution},
+                 {"--activation", 0, &o->activation}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         if (strcmp(name, table[i].name) != 0) continue;
         if (table[i].text) {
@@ -133,8 +144,19 @@ static int run(const bench_options *o)
 
 int main(int argc, char **argv)
 {
-    bench_options o = {
-        16, 2, 64, 20, 5, 2, "none", "f32", "eval", "check,forward,sgld_step,jem_step", 1};
+    bench_options o = {.depth = 16,
+                       .width = 2,
+                       .batch = 64,
+                       .steps = 20,
+                       .repeat = 5,
+                       .threads = 2,
+                       .norm = "none",
+                       .precision = "f32",
+                       .convolution = "exact",
+                       .activation = "leaky_relu",
+                       .sample_mode = "eval",
+                       .only = "check,forward,sgld_step,jem_step",
+                       .fuse = 1};
     for (int i = 1; i < argc; i += 2) {
         if (i + 1 == argc) {
             fprintf(stderr, "jem_bench: %s: a value is missing\n", argv[i]);

@@ -19,15 +19,15 @@ enum { SGLD_STEPS = 5 }; /* in one timed run */
 
 jem_status bench_configure(const bench_options *o, jem_config **config)
 {
-    char text[512];
+    char text[1024];
     snprintf(text, sizeof text,
              "context.threads=%ld model.depth=%ld model.widen_factor=%ld model.norm=%s "
-             "model.activation=leaky_relu model.precision=%s loader.batch=%ld sampler.buffer=%ld "
-             "sampler.steps=%ld "
+             "model.activation=%s model.precision=%s model.convolution=%s loader.batch=%ld "
+             "sampler.buffer=%ld sampler.steps=%ld "
              "sampler.step_size=1 sampler.noise=0.01 sampler.mode=%s optimizer.name=adam "
              "optimizer.rate=1e-4 trainer.iterations=1000000 model.fuse=%ld",
-             (long)o->threads, (long)o->depth, (long)o->width, o->norm, o->precision,
-             (long)o->batch, (long)o->batch, (long)o->steps,
+             (long)o->threads, (long)o->depth, (long)o->width, o->norm, o->activation, o->precision,
+             o->fuse ? o->convolution : "direct", (long)o->batch, (long)o->batch, (long)o->steps,
              strcmp(o->sample_mode, "train") == 0 ? "training" : "evaluation", (long)o->fuse);
     jem_status status = jem_config_create(config);
     return status ? status : jem_config_parse(*config, text);

@@ -35,6 +35,8 @@ const jem__key jem__keys[] = {
     I("model.slice", "8", 1, 4096, "images that a worker carries through the network at once"),
     S("model.precision", "f32", "f32|bf16|auto",
       "element type of activations; auto: bf16 where it is faster"),
+    S("model.convolution", "exact", "exact|fast|direct",
+      "float32 3x3: exact: rounds no more than direct sums; fast: about twice as much"),
     I("model.fuse", "1", 0, 1, "merge operators into fewer sweeps over memory; 0: to compare with"),
     I("model.check_input", "1", 0, 1, "refuse input far outside [-1,1]"),
 

@@ -13,6 +13,15 @@ dnnl_status_t jem__md_create(jem__md *md, int ndims, const int64_t *dims, dnnl_d
     return status;
 }
 
+dnnl_status_t jem__md_strided(jem__md *md, int ndims, const int64_t *dims, dnnl_data_type_t type,
+                              const int64_t *strides)
+{
+    dnnl_memory_desc_t out = NULL;
+    dnnl_status_t status = dnnl_memory_desc_create_with_strides(&out, ndims, dims, type, strides);
+    *md = out;
+    return status;
+}
+
 dnnl_status_t jem__md_clone(jem__md *copy, jem__md md)
 {
     dnnl_memory_desc_t out = NULL;
@@ -80,6 +89,12 @@ dnnl_status_t jem__pd_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, j
         g->dilates, g->pad_low, g->pad_high, hint, attr);
 }
 
+dnnl_status_t jem__pd_matmul(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, jem__md src,
+                             jem__md weights, jem__md dst, const_dnnl_primitive_attr_t attr)
+{
+    return dnnl_matmul_primitive_desc_create(pd, engine, src, weights, NULL, dst, attr);
+}
+
 dnnl_status_t jem__post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha)
 {
     return dnnl_post_ops_append_eltwise(ops, kind, alpha, 0);
@@ -87,28 +102,37 @@ dnnl_status_t jem__post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float
 
 #else
 
+static dnnl_status_t keep(jem__md *md, const dnnl_memory_desc_t *value)
+{
+    dnnl_memory_desc_t *out;
+    if (jem__calloc(&out, 1, sizeof *out)) return dnnl_out_of_memory;
+    *out = *value;
+    *md = out;
+    return dnnl_success;
+}
+
 dnnl_status_t jem__md_create(jem__md *md, int ndims, const int64_t *dims, dnnl_data_type_t type,
                              dnnl_format_tag_t tag)
 {
-    dnnl_memory_desc_t *out;
+    dnnl_memory_desc_t value;
     *md = NULL;
-    if (jem__calloc(&out, 1, sizeof *out)) return dnnl_out_of_memory;
-    dnnl_status_t status = dnnl_memory_desc_init_by_tag(out, ndims, dims, type, tag);
-    if (status)
-        jem__free(out);
-    else
-        *md = out;
-    return status;
+    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&value, ndims, dims, type, tag);
+    return status ? status : keep(md, &value);
+}
+
+dnnl_status_t jem__md_strided(jem__md *md, int ndims, const int64_t *dims, dnnl_data_type_t type,
+                              const int64_t *strides)
+{
+    dnnl_memory_desc_t value;
+    *md = NULL;
+    dnnl_status_t status = dnnl_memory_desc_init_by_strides(&value, ndims, dims, type, strides);
+    return status ? status : keep(md, &value);
 }
 
 dnnl_status_t jem__md_clone(jem__md *copy, jem__md md)
 {
-    dnnl_memory_desc_t *out;
     *copy = NULL;
-    if (jem__calloc(&out, 1, sizeof *out)) return dnnl_out_of_memory;
-    *out = *md;
-    *copy = out;
-    return dnnl_success;
+    return keep(copy, md);
 }
 
 void jem__md_destroy(jem__md md)
@@ -166,6 +190,14 @@ dnnl_status_t jem__pd_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, j
         &d, dnnl_convolution_direct, src, diff_weights, diff_bias, diff_dst, g->strides, g->dilates,
         g->pad_low, g->pad_high);
     return status ? status : dnnl_primitive_desc_create(pd, &d, attr, engine, hint);
+}
+
+dnnl_status_t jem__pd_matmul(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, jem__md src,
+                             jem__md weights, jem__md dst, const_dnnl_primitive_attr_t attr)
+{
+    dnnl_matmul_desc_t d;
+    dnnl_status_t status = dnnl_matmul_desc_init(&d, src, weights, NULL, dst);
+    return status ? status : dnnl_primitive_desc_create(pd, &d, attr, engine, NULL);
 }
 
 dnnl_status_t jem__post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha)

@@ -15,6 +15,9 @@ typedef const dnnl_memory_desc_t *jem__md;
 /* tag any or plain; the result is the caller's. */
 dnnl_status_t jem__md_create(jem__md *md, int ndims, const int64_t *dims, dnnl_data_type_t type,
                              dnnl_format_tag_t tag);
+/* With distances between neighbours, in elements. */
+dnnl_status_t jem__md_strided(jem__md *md, int ndims, const int64_t *dims, dnnl_data_type_t type,
+                              const int64_t *strides);
 dnnl_status_t jem__md_clone(jem__md *copy, jem__md md);
 void jem__md_destroy(jem__md md);
 /* Shape, strides and inner blocks; 0 if it is not a blocked layout. */
@@ -41,6 +44,9 @@ dnnl_status_t jem__pd_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, j
                               jem__md diff_weights, jem__md diff_bias, jem__md diff_dst,
                               const jem__geometry *g, const_dnnl_primitive_desc_t hint,
                               const_dnnl_primitive_attr_t attr);
+/* Batches of matrix products. */
+dnnl_status_t jem__pd_matmul(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, jem__md src,
+                             jem__md weights, jem__md dst, const_dnnl_primitive_attr_t attr);
 dnnl_status_t jem__pd_reorder(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, jem__md from,
                               jem__md to, const_dnnl_primitive_attr_t attr);
 

@@ -21,9 +21,11 @@ void jem__engine_destroy(jem__engine *engine);
 jem_status jem__stream_create(jem__stream **stream, jem__engine *engine);
 void jem__stream_destroy(jem__stream *stream);
 
-/* Plain row-major layouts: [n,c,h,w] of images, OIHW of weights, [n] of vectors. */
+/* Plain row-major layouts: [n,c,h,w] of images, OIHW of weights, [n] of vectors, [g,r,c]. */
 jem_status jem__layout_create(jem__layout **layout, int32_t type, int32_t dimensions,
                               const int64_t *shape);
+/* Images in blocks of b channels: 8 or 16. */
+jem_status jem__layout_images(jem__layout **layout, int32_t type, const int64_t *shape, int64_t b);
 jem_status jem__layout_clone(jem__layout **copy, const jem__layout *layout);
 void jem__layout_destroy(jem__layout *layout);
 int32_t jem__layout_type(const jem__layout *layout); /* JEM__F32 or JEM__BF16 */
@@ -37,6 +39,7 @@ int64_t jem__layout_block(const jem__layout *layout);
 enum { JEM__REORDER_FROM, JEM__REORDER_TO };
 enum { JEM__FORWARD_SRC, JEM__FORWARD_WEIGHTS, JEM__FORWARD_BIAS, JEM__FORWARD_DST };
 enum { JEM__DATA_DIFF_DST, JEM__DATA_WEIGHTS, JEM__DATA_DIFF_SRC };
+enum { JEM__PRODUCTS_A, JEM__PRODUCTS_B, JEM__PRODUCTS_C };
 enum { JEM__WEIGHTS_SRC, JEM__WEIGHTS_DIFF_DST, JEM__WEIGHTS_DIFF_WEIGHTS, JEM__WEIGHTS_DIFF_BIAS };
 
 typedef struct jem__convolution {
@@ -51,6 +54,10 @@ typedef struct jem__convolution {
 
 enum { JEM__NO_ACTIVATION, JEM__LEAKY_RELU, JEM__SILU };
 
+/* The convolution that takes the gradient by the result of one of stride 1 to that by its
+   source: channels and sizes exchanged. */
+jem__convolution jem__convolution_turned(const jem__convolution *c);
+
 /* 1 if convolutions of a type exist here; and if they are no slower than float32. */
 int32_t jem__dnn_has(jem__engine *engine, int32_t type);
 int32_t jem__dnn_fast(int32_t type);
@@ -62,6 +69,10 @@ jem_status jem__primitive_data(jem__primitive **p, jem__engine *e, const jem__co
    exchanged and kernels turned by half a circle. */
 jem_status jem__primitive_turned(jem__primitive **p, jem__engine *e, const jem__convolution *c);
 jem_status jem__primitive_weights(jem__primitive **p, jem__engine *e, const jem__convolution *c);
+/* C[i] = A[i] B[i] for `count` float32 matrices: A rows x inner, C rows x columns, each row
+   by row and a_step, c_step floats after the one before; B in a layout of its own. */
+jem_status jem__primitive_products(jem__primitive **p, jem__engine *e, int64_t count, int64_t rows,
+                                   int64_t inner, int64_t columns, int64_t a_step, int64_t c_step);
 jem_status jem__primitive_reorder(jem__primitive **p, jem__engine *e, const jem__layout *from,
                                   const jem__layout *to);
 void jem__primitive_destroy(jem__primitive *p);

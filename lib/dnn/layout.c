@@ -64,8 +64,20 @@ jem_status jem__layout_create(jem__layout **layout, int32_t type, int32_t dimens
                               const int64_t *shape)
 {
     jem__md md = NULL;
-    dnnl_format_tag_t tag = dimensions == 1 ? dnnl_a : dimensions == 2 ? dnnl_ab : dnnl_abcd;
+    dnnl_format_tag_t tag = dimensions == 1   ? dnnl_a
+                            : dimensions == 2 ? dnnl_ab
+                            : dimensions == 3 ? dnnl_abc
+                                              : dnnl_abcd;
     dnnl_status_t status = jem__md_create(&md, dimensions, shape, jem__dnn_type(type), tag);
+    *layout = (jem__layout *)md;
+    return status ? jem__dnn_fail(status, "memory descriptor") : JEM_OK;
+}
+
+jem_status jem__layout_images(jem__layout **layout, int32_t type, const int64_t *shape, int64_t b)
+{
+    jem__md md = NULL;
+    dnnl_format_tag_t tag = b == 8 ? dnnl_aBcd8b : dnnl_aBcd16b;
+    dnnl_status_t status = jem__md_create(&md, 4, shape, jem__dnn_type(type), tag);
     *layout = (jem__layout *)md;
     return status ? jem__dnn_fail(status, "memory descriptor") : JEM_OK;
 }

@@ -24,8 +24,9 @@ struct jem__call {
     dnnl_exec_arg_t memory[MAX_ARGUMENTS + 1];
 };
 
-/* The four uses of a convolution: what they are called, and their arguments. */
-enum kind { FORWARD, DATA, WEIGHTS, TURNED };
+/* The four uses of a convolution, and matrix products: what they are called, and their
+   arguments. */
+enum kind { FORWARD, DATA, WEIGHTS, TURNED, PRODUCTS };
 
 static const struct use {
     const char *name;
@@ -52,6 +53,11 @@ static const struct use {
               {DNNL_ARG_DIFF_WEIGHTS, dnnl_query_diff_weights_md},
               {DNNL_ARG_DIFF_BIAS, dnnl_query_diff_weights_md}}},
             {"forward on turned weights",
+             3,
+             {{DNNL_ARG_SRC, dnnl_query_src_md},
+              {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
+              {DNNL_ARG_DST, dnnl_query_dst_md}}},
+            {"matrix products",
              3,
              {{DNNL_ARG_SRC, dnnl_query_src_md},
               {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
@@ -222,7 +228,7 @@ jem_status jem__primitive_data(jem__primitive **p, jem__engine *e, const jem__co
     return create(p, e, c, DATA);
 }
 
-jem_status jem__primitive_turned(jem__primitive **p, jem__engine *e, const jem__convolution *c)
+jem__convolution jem__convolution_turned(const jem__convolution *c)
 {
     jem__convolution turned = *c;
     turned.ic = c->oc;
@@ -232,12 +238,49 @@ jem_status jem__primitive_turned(jem__primitive **p, jem__engine *e, const jem__
     turned.oh = c->ih;
     turned.ow = c->iw;
     turned.pad = c->kernel - 1 - c->pad;
+    return turned;
+}
+
+jem_status jem__primitive_turned(jem__primitive **p, jem__engine *e, const jem__convolution *c)
+{
+    jem__convolution turned = jem__convolution_turned(c);
     return create(p, e, &turned, TURNED);
 }
 
 jem_status jem__primitive_weights(jem__primitive **p, jem__engine *e, const jem__convolution *c)
 {
     return create(p, e, c, WEIGHTS);
+}
+
+jem_status jem__primitive_products(jem__primitive **out, jem__engine *e, int64_t count,
+                                   int64_t rows, int64_t inner, int64_t columns, int64_t a_step,
+                                   int64_t c_step)
+{
+    jem__primitive *p = NULL;
+    struct parts parts = {0};
+    int64_t a[] = {count, rows, inner}, b[] = {count, inner, columns}, c[] = {count, rows, columns};
+    *out = NULL;
+    JEM__TRY(jem__calloc(&p, 1, sizeof *p));
+    dnnl_status_t status =
+        jem__md_strided(&parts.src, 3, a, dnnl_f32, (int64_t[]){a_step, inner, 1});
+    if (!status) status = jem__md_create(&parts.weights, 3, b, dnnl_f32, dnnl_format_tag_any);
+    if (!status)
+        status = jem__md_strided(&parts.dst, 3, c, dnnl_f32, (int64_t[]){c_step, columns, 1});
+    if (!status) status = attr_create(&parts.attr);
+    if (!status)
+        status = jem__pd_matmul(&p->pd, (dnnl_engine_t)e, parts.src, parts.weights, parts.dst,
+                                parts.attr);
+    if (!status) status = finish(p, uses[PRODUCTS].roles, uses[PRODUCTS].arguments);
+    parts_clear(&parts);
+    if (status) {
+        char what[256];
+        snprintf(what, sizeof what, "%" PRId64 " matrix products %" PRId64 "x%" PRId64 "x%" PRId64,
+                 count, rows, inner, columns);
+        jem__primitive_destroy(p);
+        return jem__dnn_fail(status, what);
+    }
+    *out = p;
+    return JEM_OK;
 }
 
 jem_status jem__primitive_reorder(jem__primitive **out, jem__engine *e, const jem__layout *from,

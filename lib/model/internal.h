@@ -32,6 +32,7 @@ struct jem_model {
     uint64_t seed;
     int32_t check_input;
     int32_t fuse;
+    jem__method method;
     int32_t type; /* of activations: JEM__F32 or JEM__BF16 */
 
     jem__parameter *parameters;

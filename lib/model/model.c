@@ -142,6 +142,13 @@ jem_status jem_model_precision(const jem_model *model, const char **precision)
     return JEM_OK;
 }
 
+static jem__method method_of(const char *convolution)
+{
+    return strcmp(convolution, "direct") == 0 ? JEM__DIRECT
+           : strcmp(convolution, "fast") == 0 ? JEM__FAST
+                                              : JEM__EXACT;
+}
+
 jem_status jem__model_new(jem_model **out, jem_context *context, const jem_config *config)
 {
     jem_model *model = NULL;
@@ -158,6 +165,7 @@ jem_status jem__model_new(jem_model **out, jem_context *context, const jem_confi
         model->slice = jem__config_i64(config, "model.slice");
         model->seed = (uint64_t)jem__config_i64(config, "model.seed");
         model->fuse = jem__config_i64(config, "model.fuse") != 0;
+        model->method = method_of(jem__config_str(config, "model.convolution"));
         model->check_input = jem__config_i64(config, "model.check_input") != 0;
         status = jem__engine_create(&model->engine);
     }

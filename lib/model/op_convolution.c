@@ -3,6 +3,7 @@
 #include "model/fuse.h"
 #include "model/parameters.h"
 #include "model/plan.h"
+#include "model/winograd.h"
 
 static jem__convolution geometry(const jem__plan *plan, const jem__node *node)
 {
@@ -20,30 +21,55 @@ static jem__convolution geometry(const jem__plan *plan, const jem__node *node)
                               .type = plan->type};
 }
 
-static jem_status forward(jem__plan *plan, int32_t index)
+/* Convolution and activation by oneDNN, into value last. */
+static jem_status direct(jem__plan *plan, const jem__node *node, const jem__convolution *c,
+                         int32_t last)
 {
-    const jem__node *node = &plan->graph->nodes[index];
     const struct jem__value *in = &plan->values[node->input[0]];
-    jem__convolution c = geometry(plan, node);
     jem__primitive *p = NULL;
-    int32_t b[4], last = index, activation = jem__fuse_activation(plan, index);
-    if (activation >= 0) {
-        last = activation;
-        c.activation = plan->graph->nodes[last].op == &jem__op_silu ? JEM__SILU : JEM__LEAKY_RELU;
-        c.slope = plan->graph->nodes[last].number;
-    }
-    JEM__TRY(jem__primitive_forward(&p, jem__model_engine(plan->model), &c));
+    int32_t b[4];
+    JEM__TRY(jem__primitive_forward(&p, jem__model_engine(plan->model), c));
     JEM__TRY(jem__plan_keep(plan, p));
     JEM__TRY(jem__plan_as(plan, in->buffer, in->layout, jem__primitive_layout(p, JEM__FORWARD_SRC),
                           &b[JEM__FORWARD_SRC]));
-    JEM__TRY(jem__plan_packed(plan, node->parameter[0], 0,
+    JEM__TRY(jem__plan_packed(plan, node->parameter[0], JEM__PACK_PLAIN,
                               jem__primitive_layout(p, JEM__FORWARD_WEIGHTS),
                               &b[JEM__FORWARD_WEIGHTS]));
     JEM__TRY(jem__plan_parameter(plan, node->parameter[1], &b[JEM__FORWARD_BIAS]));
-    JEM__TRY(jem__plan_define(plan, last + 1, jem__primitive_layout(p, JEM__FORWARD_DST)));
-    jem__fuse_done(plan, index, last);
-    b[JEM__FORWARD_DST] = plan->values[last + 1].buffer;
+    JEM__TRY(jem__plan_define(plan, last, jem__primitive_layout(p, JEM__FORWARD_DST)));
+    b[JEM__FORWARD_DST] = plan->values[last].buffer;
     return jem__plan_call(plan, node, p, b);
+}
+
+static jem_status tiled(jem__plan *plan, const jem__node *node, const jem__convolution *c,
+                        int64_t edge, int32_t last)
+{
+    const struct jem__value *in = &plan->values[node->input[0]];
+    jem__filter f = {.node = node, .c = c, .edge = edge, .b = jem__layout_block(in->layout)};
+    const jem__layout *layout;
+    JEM__TRY(jem__plan_images(plan, node->shape, f.b, &layout));
+    JEM__TRY(jem__plan_define(plan, last, layout));
+    JEM__TRY(jem__plan_parameter(plan, node->parameter[1], &f.bias));
+    f.from = in->buffer;
+    f.to = plan->values[last].buffer;
+    return jem__winograd_step(plan, &f);
+}
+
+static jem_status forward(jem__plan *plan, int32_t index)
+{
+    const jem__node *node = &plan->graph->nodes[index];
+    jem__convolution c = geometry(plan, node);
+    int64_t edge = jem__winograd_edge(plan, &c, plan->values[node->input[0]].layout);
+    int32_t last = index, activation = jem__fuse_activation(plan, index);
+    int32_t silu = activation >= 0 && plan->graph->nodes[activation].op == &jem__op_silu;
+    if (activation >= 0 && !(edge && silu)) {
+        last = activation;
+        c.activation = silu ? JEM__SILU : JEM__LEAKY_RELU;
+        c.slope = plan->graph->nodes[last].number;
+    }
+    JEM__TRY(edge ? tiled(plan, node, &c, edge, last + 1) : direct(plan, node, &c, last + 1));
+    jem__fuse_done(plan, index, last);
+    return JEM_OK;
 }
 
 static jem_status weights(jem__plan *plan, const jem__node *node, const struct jem__value *in,
@@ -76,25 +102,53 @@ static jem_status weights(jem__plan *plan, const jem__node *node, const struct j
 /* The input gradient of stride 1 is itself a convolution, with turned weights:
    oneDNN's forward kernels are the faster ones, and weights are frozen along a
    trajectory, so that turning them costs next to nothing. */
+static jem_status direct_data(jem__plan *plan, const jem__node *node, const jem__convolution *c,
+                              const struct jem__value *out, const jem__layout **layout, int32_t *dx)
+{
+    jem__engine *engine = jem__model_engine(plan->model);
+    jem__primitive *p = NULL;
+    int32_t b[3], turned = c->stride == 1 && c->pad < c->kernel;
+    JEM__TRY(turned ? jem__primitive_turned(&p, engine, c) : jem__primitive_data(&p, engine, c));
+    JEM__TRY(jem__plan_keep(plan, p));
+    JEM__TRY(jem__plan_as(plan, out->gradient, out->layout,
+                          jem__primitive_layout(p, JEM__DATA_DIFF_DST), &b[JEM__DATA_DIFF_DST]));
+    JEM__TRY(jem__plan_packed(plan, node->parameter[0], turned ? JEM__PACK_TURNED : JEM__PACK_PLAIN,
+                              jem__primitive_layout(p, JEM__DATA_WEIGHTS), &b[JEM__DATA_WEIGHTS]));
+    *layout = jem__primitive_layout(p, JEM__DATA_DIFF_SRC);
+    JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(*layout), dx));
+    b[JEM__DATA_DIFF_SRC] = *dx;
+    return jem__plan_call(plan, node, p, b);
+}
+
+static jem_status tiled_data(jem__plan *plan, const jem__node *node, const jem__convolution *c,
+                             int64_t edge, const struct jem__value *out, const jem__layout **layout,
+                             int32_t *dx)
+{
+    jem__filter f = {.node = node,
+                     .c = c,
+                     .edge = edge,
+                     .b = jem__layout_block(out->layout),
+                     .turned = 1,
+                     .from = out->gradient,
+                     .bias = -1};
+    JEM__TRY(jem__plan_images(plan, jem__graph_shape(plan->graph, node->input[0]), f.b, layout));
+    JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(*layout), dx));
+    f.to = *dx;
+    return jem__winograd_step(plan, &f);
+}
+
 static jem_status data(jem__plan *plan, const jem__node *node, const struct jem__value *in,
                        const struct jem__value *out)
 {
-    jem__convolution c = geometry(plan, node);
-    jem__engine *engine = jem__model_engine(plan->model);
-    jem__primitive *p = NULL;
-    int32_t b[3], dx, turned = c.stride == 1 && c.pad < c.kernel;
+    jem__convolution c = geometry(plan, node), turned = jem__convolution_turned(&c);
+    const jem__layout *layout;
+    int32_t dx, as;
+    int64_t edge = c.pad < c.kernel ? jem__winograd_edge(plan, &turned, out->layout) : 0;
     c.wide = jem__layout_type(in->layout) == JEM__F32;
-    JEM__TRY(turned ? jem__primitive_turned(&p, engine, &c) : jem__primitive_data(&p, engine, &c));
-    JEM__TRY(jem__plan_keep(plan, p));
-    const jem__layout *layout = jem__primitive_layout(p, JEM__DATA_DIFF_SRC);
-    JEM__TRY(jem__plan_as(plan, out->gradient, out->layout,
-                          jem__primitive_layout(p, JEM__DATA_DIFF_DST), &b[JEM__DATA_DIFF_DST]));
-    JEM__TRY(jem__plan_packed(plan, node->parameter[0], turned,
-                              jem__primitive_layout(p, JEM__DATA_WEIGHTS), &b[JEM__DATA_WEIGHTS]));
-    JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(layout), &b[JEM__DATA_DIFF_SRC]));
-    JEM__TRY(jem__plan_call(plan, node, p, b));
-    JEM__TRY(jem__plan_as(plan, b[JEM__DATA_DIFF_SRC], layout, in->layout, &dx));
-    return jem__plan_gradient(plan, node->input[0], dx);
+    JEM__TRY(edge ? tiled_data(plan, node, &turned, edge, out, &layout, &dx)
+                  : direct_data(plan, node, &c, out, &layout, &dx));
+    JEM__TRY(jem__plan_as(plan, dx, layout, in->layout, &as));
+    return jem__plan_gradient(plan, node->input[0], as);
 }
 
 static jem_status backward(jem__plan *plan, int32_t index)

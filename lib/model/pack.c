@@ -7,13 +7,13 @@
 
 struct jem__pack {
     int32_t parameter;
-    int32_t turned;  /* for the input gradient: see jem__model_pack */
+    int32_t form;    /* see jem__model_pack */
     int64_t version; /* of the weights it was made from; -1: not yet */
     jem__layout *layout, *plain;
     jem__primitive *reorder;
     jem__call *call;
     jem__stream *stream;
-    float *source; /* of a turned pack: the turned weights */
+    float *source; /* the weights in a form other than their own */
     void *data, *scratch;
 };
 
@@ -43,19 +43,32 @@ static void turn(const jem__parameter *p, float *out)
         }
 }
 
+/* Brings the weights into the pack's form. */
+static void transform(const jem__pack *pack, const jem__parameter *p)
+{
+    int32_t turned = pack->form & JEM__PACK_TURNED, edge = pack->form - turned;
+    if (edge)
+        jem__winograd_weights(edge, p->value, p->shape[0], p->shape[1], turned, pack->source);
+    else if (turned)
+        turn(p, pack->source);
+}
+
 static jem_status create(jem__pack *pack, jem_model *model, const jem__layout *layout)
 {
     const jem__parameter *p = &model->parameters[pack->parameter];
-    int64_t shape[4] = {p->shape[0], p->shape[1], p->shape[2], p->shape[3]};
+    int32_t turned = pack->form & JEM__PACK_TURNED, edge = pack->form - turned;
+    int64_t o = p->shape[turned ? 1 : 0], i = p->shape[turned ? 0 : 1];
+    int64_t places = (edge + 2) * (edge + 2), shape[] = {o, i, p->shape[2], p->shape[3]};
+    int64_t matrices[] = {places, i, o};
     void *from = p->value;
-    if (pack->turned) {
-        shape[0] = p->shape[1];
-        shape[1] = p->shape[0];
-        JEM__TRY(jem__alloc(&pack->source, p->elements, sizeof *pack->source));
+    if (pack->form) {
+        JEM__TRY(
+            jem__alloc(&pack->source, edge ? places * o * i : p->elements, sizeof *pack->source));
         from = pack->source;
     }
     JEM__TRY(jem__layout_clone(&pack->layout, layout));
-    JEM__TRY(jem__layout_create(&pack->plain, JEM__F32, (int32_t)p->dimensions, shape));
+    JEM__TRY(jem__layout_create(&pack->plain, JEM__F32, edge ? 3 : (int32_t)p->dimensions,
+                                edge ? matrices : shape));
     JEM__TRY(jem__primitive_reorder(&pack->reorder, model->engine, pack->plain, pack->layout));
     JEM__TRY(jem__alloc(&pack->data, jem__layout_bytes(layout), 1));
     if (jem__primitive_scratch(pack->reorder) > 0)
@@ -78,12 +91,12 @@ static jem_status room_for_pack(jem_model *model)
     return JEM_OK;
 }
 
-jem_status jem__model_pack(jem_model *model, int32_t parameter, int32_t turned,
+jem_status jem__model_pack(jem_model *model, int32_t parameter, int32_t form,
                            const jem__layout *layout, void **packed)
 {
     for (int64_t i = 0; i < model->pack_count; i++) {
         const jem__pack *pack = model->packs[i];
-        if (pack->parameter != parameter || pack->turned != turned) continue;
+        if (pack->parameter != parameter || pack->form != form) continue;
         if (!jem__layout_equal(pack->layout, layout)) continue;
         *packed = pack->data;
         return JEM_OK;
@@ -92,7 +105,7 @@ jem_status jem__model_pack(jem_model *model, int32_t parameter, int32_t turned,
     JEM__TRY(room_for_pack(model));
     JEM__TRY(jem__calloc(&pack, 1, sizeof *pack));
     pack->parameter = parameter;
-    pack->turned = turned;
+    pack->form = form;
     pack->version = -1;
     jem_status status = create(pack, model, layout);
     if (status) {
@@ -111,7 +124,7 @@ static jem_status refresh_task(void *user, int64_t index, int64_t worker)
     jem__pack *pack = model->packs[index];
     (void)worker;
     if (pack->version == model->version) return JEM_OK;
-    if (pack->turned) turn(&model->parameters[pack->parameter], pack->source);
+    transform(pack, &model->parameters[pack->parameter]);
     JEM__TRY(jem__call_run(pack->call, pack->stream));
     pack->version = model->version;
     return JEM_OK;

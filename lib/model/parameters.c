@@ -72,6 +72,11 @@ jem__engine *jem__model_engine(const jem_model *model)
 {
     return model->engine;
 }
+jem__method jem__model_method(const jem_model *model)
+{
+    return model->method;
+}
+
 int32_t jem__model_type(const jem_model *model)
 {
     return model->type;

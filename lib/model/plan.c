@@ -79,6 +79,17 @@ jem_status jem__plan_plain(jem__plan *plan, int32_t type, jem__image shape,
     return jem__plan_layout(plan, type, 4, dims, layout);
 }
 
+jem_status jem__plan_images(jem__plan *plan, jem__image shape, int64_t b,
+                            const jem__layout **layout)
+{
+    jem__layout **own;
+    JEM__TRY(PUSH(plan, layout, own));
+    JEM__TRY(
+        jem__layout_images(own, plan->type, (int64_t[]){plan->n, shape.c, shape.h, shape.w}, b));
+    *layout = *own;
+    return JEM_OK;
+}
+
 int64_t jem__plan_elements(const jem__plan *plan, const jem__layout *layout)
 {
     return jem__layout_bytes(layout) / jem__type_size(plan->type);
@@ -127,11 +138,11 @@ jem_status jem__plan_parameter(jem__plan *plan, int32_t parameter, int32_t *buff
     return add_buffer(plan, 0, JEM__IN_MEMORY, master, buffer);
 }
 
-jem_status jem__plan_packed(jem__plan *plan, int32_t parameter, int32_t turned,
+jem_status jem__plan_packed(jem__plan *plan, int32_t parameter, int32_t form,
                             const jem__layout *layout, int32_t *buffer)
 {
     void *packed;
-    JEM__TRY(jem__model_pack(plan->model, parameter, turned, layout, &packed));
+    JEM__TRY(jem__model_pack(plan->model, parameter, form, layout, &packed));
     return add_buffer(plan, 0, JEM__IN_MEMORY, packed, buffer);
 }
 
@@ -186,6 +197,24 @@ jem_status jem__plan_kernel(jem__plan *plan, const jem__node *node,
     step->kernel = kernel;
     step->kernels = plan->kernels;
     step->block = block;
+    return JEM_OK;
+}
+
+jem_status jem__plan_tiled(jem__plan *plan, const jem__node *node,
+                           void (*kernel)(const jem__step *, jem__slot *),
+                           const jem__primitive *primitive, const jem__tiling *tiling,
+                           const int32_t *buffers, int32_t count)
+{
+    jem__tiling **own;
+    jem__step *step;
+    JEM__TRY(PUSH(plan, tiling, own));
+    JEM__TRY(jem__alloc(own, 1, sizeof **own));
+    **own = *tiling;
+    JEM__TRY(add_step(plan, node, buffers, count, &step));
+    step->kernel = kernel;
+    step->kernels = plan->kernels;
+    step->primitive = primitive;
+    step->tiling = *own;
     return JEM_OK;
 }
 
@@ -347,6 +376,8 @@ void jem__plan_destroy(jem__plan *plan)
     if (!plan) return;
     for (int32_t i = 0; i < plan->primitive_count; i++) jem__primitive_destroy(plan->primitives[i]);
     for (int32_t i = 0; i < plan->layout_count; i++) jem__layout_destroy(plan->layouts[i]);
+    for (int32_t i = 0; i < plan->tiling_count; i++) jem__free(plan->tilings[i]);
+    jem__free(plan->tilings);
     jem__free(plan->primitives);
     jem__free(plan->layouts);
     jem__free(plan->steps);

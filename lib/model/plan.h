@@ -14,6 +14,7 @@
 #include "dnn/dnn.h"
 #include "model/graph.h"
 #include "tensor/kernels.h"
+#include "tensor/winograd.h"
 
 typedef struct jem__plan jem__plan;
 typedef struct jem__slot jem__slot;
@@ -32,13 +33,15 @@ enum { JEM__STEP_BUFFERS = 8 };
 
 struct jem__step {
     const jem__node *node;
-    /* Own kernel on one slice, or a primitive, or a combination of all slices. */
+    /* Own kernel on one slice (which may run the primitive), or a primitive, or a
+       combination of all slices. */
     void (*kernel)(const jem__step *step, jem__slot *slot);
     const jem__primitive *primitive;
     void (*combine)(const jem__step *step, jem__slot *const *slots, int64_t count);
     int32_t buffer[JEM__STEP_BUFFERS]; /* in the order of the kernel or primitive; -1: none */
     int64_t block;                     /* channel block of the images it works on, or elements */
     const jem__activations *kernels;   /* for the type of those */
+    const jem__tiling *tiling;         /* of a convolution by Winograd's method */
 };
 
 typedef struct jem__buffer {
@@ -70,8 +73,10 @@ struct jem__plan {
     int32_t primitive_count, primitive_room;
     jem__gradient_out *gradients;
     int32_t gradient_count, gradient_room;
-    jem__layout **layouts; /* owned plain ones */
+    jem__layout **layouts; /* owned ones */
     int32_t layout_count, layout_room;
+    jem__tiling **tilings;
+    int32_t tiling_count, tiling_room;
     int64_t arena;
 
     /* Per value: where it is, its layout, and its gradient (-1: none yet). */
@@ -94,6 +99,7 @@ struct jem__slot {
     int64_t n, first;         /* images of the slice, and the first one's number */
     int32_t at;               /* next step */
     int32_t moves_statistics; /* running statistics follow this forward */
+    jem_status status;        /* of a kernel that can fail */
     int64_t dropout_stream, dropout_number;
 };
 
@@ -112,6 +118,9 @@ jem_status jem__plan_layout(jem__plan *plan, int32_t type, int32_t dimensions, c
                             const jem__layout **layout);
 jem_status jem__plan_plain(jem__plan *plan, int32_t type, jem__image shape,
                            const jem__layout **layout);
+/* Images in blocks of b channels, 8 or 16, in the plan's type. */
+jem_status jem__plan_images(jem__plan *plan, jem__image shape, int64_t b,
+                            const jem__layout **layout);
 /* Elements of activations in a layout, padding included. */
 int64_t jem__plan_elements(const jem__plan *plan, const jem__layout *layout);
 /* buffer in layout `to`, reordered from `from` if they differ. */
@@ -123,7 +132,7 @@ jem_status jem__plan_typed(jem__plan *plan, int32_t value);
 jem_status jem__plan_blocked(jem__plan *plan, int32_t value, int64_t *block);
 /* The master of a parameter of node, or its packed copy in a layout. */
 jem_status jem__plan_parameter(jem__plan *plan, int32_t parameter, int32_t *buffer);
-jem_status jem__plan_packed(jem__plan *plan, int32_t parameter, int32_t turned,
+jem_status jem__plan_packed(jem__plan *plan, int32_t parameter, int32_t form,
                             const jem__layout *layout, int32_t *buffer);
 /* Takes ownership of primitive, also on failure; then it can be called. */
 jem_status jem__plan_keep(jem__plan *plan, jem__primitive *primitive);
@@ -135,6 +144,11 @@ jem_status jem__plan_kernel(jem__plan *plan, const jem__node *node,
 jem_status jem__plan_combine(jem__plan *plan, const jem__node *node,
                              void (*combine)(const jem__step *, jem__slot *const *, int64_t),
                              const int32_t *buffers, int32_t count);
+/* A step whose kernel runs the primitive on its first buffers. */
+jem_status jem__plan_tiled(jem__plan *plan, const jem__node *node,
+                           void (*kernel)(const jem__step *, jem__slot *),
+                           const jem__primitive *primitive, const jem__tiling *tiling,
+                           const int32_t *buffers, int32_t count);
 /* buffer holds a gradient of value (in value's layout): becomes or joins it. */
 jem_status jem__plan_gradient(jem__plan *plan, int32_t value, int32_t buffer);
 /* buffer (kept to the end) holds the plain gradient of a parameter. */

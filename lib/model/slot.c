@@ -80,11 +80,13 @@ static jem_status point(jem__slot *slot, const jem__step *step, jem__call *call)
 
 jem_status jem__slot_run(jem__slot *slot, int32_t end)
 {
+    slot->status = JEM_OK;
     for (; slot->at < end; slot->at++) {
         const jem__step *step = &slot->plan->steps[slot->at];
         if (step->combine) return JEM_OK;
         if (step->kernel) {
             step->kernel(step, slot);
+            if (slot->status) return slot->status;
             continue;
         }
         jem__call *call = slot->calls[slot->at];

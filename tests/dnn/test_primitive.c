@@ -228,6 +228,54 @@ START_TEST(convolutions)
 END_TEST
 
 /* There and back through the layouts that convolutions choose: nothing is lost. */
+/* Batches of products with rows apart, as Winograd's method needs them. */
+START_TEST(matrix_products)
+{
+    static const int64_t shapes[][4] = {{16, 5, 8, 24}, {36, 64, 32, 16}, {1, 1, 3, 1}};
+    begin();
+    for (int s = 0; s < 3; s++) {
+        int64_t count = shapes[s][0], rows = shapes[s][1], inner = shapes[s][2],
+                columns = shapes[s][3], apart = 16;
+        int64_t a_step = rows * inner + apart, c_step = rows * columns + apart;
+        jem__primitive *p;
+        jem__call *call;
+        jem__layout *plain;
+        OK(jem__primitive_products(&p, engine, count, rows, inner, columns, a_step, c_step));
+        OK(jem__layout_create(&plain, JEM__F32, 3, (int64_t[]){count, inner, columns}));
+        float *a = calloc((size_t)(count * a_step), 4), *c = calloc((size_t)(count * c_step), 4);
+        float *b = calloc((size_t)(count * inner * columns), 4);
+        for (int64_t i = 0; i < count * a_step; i++) a[i] = (float)(i * 7 % 23 - 11);
+        for (int64_t i = 0; i < count * inner * columns; i++) b[i] = (float)(i * 5 % 19 - 9);
+        const jem__layout *packed = jem__primitive_layout(p, JEM__PRODUCTS_B);
+        void *memory[4] = {a, room(packed), c, NULL};
+        reorder(plain, b, packed, memory[1]);
+        if (jem__primitive_scratch(p)) OK(jem__alloc(&memory[3], jem__primitive_scratch(p), 1));
+        OK(jem__call_create(&call, p, engine, memory));
+        OK(jem__call_run(call, stream));
+        for (int64_t i = 0; i < count * rows * columns; i++) {
+            int64_t g = i / rows / columns, r = i / columns % rows, k = i % columns;
+            double want = 0; /* whole numbers: exact */
+            for (int64_t j = 0; j < inner; j++)
+                want += (double)a[g * a_step + r * inner + j] *
+                        (double)b[(g * inner + j) * columns + k];
+            ck_assert_double_eq((double)c[g * c_step + r * columns + k], want);
+        }
+        for (int64_t g = 0; g < count; g++)
+            for (int64_t i = rows * columns; i < c_step; i++)
+                ck_assert_float_eq(c[g * c_step + i], 0);
+        jem__call_destroy(call);
+        jem__primitive_destroy(p);
+        jem__layout_destroy(plain);
+        jem__free(memory[1]);
+        jem__free(memory[3]);
+        free(a);
+        free(b);
+        free(c);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(reorders_are_exact)
 {
     begin();
@@ -296,5 +344,5 @@ START_TEST(own_kernels_keep_to_the_limit)
 }
 END_TEST
 
-TESTS("primitive", convolutions, reorders_are_exact, failures_are_reported,
+TESTS("primitive", convolutions, matrix_products, reorders_are_exact, failures_are_reported,
       own_kernels_keep_to_the_limit)

@@ -1,0 +1,93 @@
+/* A convolution as transform, matrix products by oneDNN, and transform back, so many
+   tiles at a time that what stands between them stays in the cache. */
+#include "model/winograd.h"
+#include "base/status.h"
+#include "model/parameters.h"
+
+enum {
+    FEWEST_TILES = 16, /* a product of fewer rows costs more than it saves */
+    MOST_TILES = 64    /* more of them leave the cache */
+};
+
+static int64_t tiles(const jem__convolution *c, int64_t edge)
+{
+    return c->n * ((c->oh + edge - 1) / edge) * ((c->ow + edge - 1) / edge);
+}
+
+/* 1 if the transforms, which take a share of 1/channels, are worth it. */
+static int32_t worth(const jem__convolution *c, int64_t edge)
+{
+    int64_t fewest = edge == 2 ? 32 : 16;
+    return c->ic >= fewest && c->oc >= fewest && tiles(c, edge) >= FEWEST_TILES;
+}
+
+int64_t jem__winograd_edge(const jem__plan *plan, const jem__convolution *c,
+                           const jem__layout *from)
+{
+    int64_t b = jem__layout_block(from);
+    jem__method method = jem__model_method(plan->model);
+    if (method == JEM__DIRECT || plan->type != JEM__F32 || jem__layout_type(from) != JEM__F32)
+        return 0;
+    if (c->kernel != 3 || c->stride != 1 || (b != 8 && b != 16) || c->ic % b || c->oc % b) return 0;
+    if (method == JEM__FAST && worth(c, 4)) return 4;
+    return worth(c, 2) ? 2 : 0;
+}
+
+static jem__tiling tiling_of(const jem__convolution *c, int64_t edge, int64_t b)
+{
+    int64_t all = tiles(c, edge), batches = (all + MOST_TILES - 1) / MOST_TILES;
+    return (jem__tiling){.edge = edge,
+                         .n = c->n,
+                         .ic = c->ic,
+                         .oc = c->oc,
+                         .b = b,
+                         .h = c->ih,
+                         .w = c->iw,
+                         .pad = c->pad,
+                         .oh = c->oh,
+                         .ow = c->ow,
+                         .down = (c->oh + edge - 1) / edge,
+                         .across = (c->ow + edge - 1) / edge,
+                         .batch = (all + batches - 1) / batches,
+                         .leaky = c->activation == JEM__LEAKY_RELU,
+                         .slope = c->slope};
+}
+
+/* The first three are the products', as is SCRATCH where they need one. */
+enum { A = JEM__PRODUCTS_A, C = JEM__PRODUCTS_C, SCRATCH, FROM, BIAS, TO, BUFFERS };
+
+/* The last batch begins early enough to be a whole one, and skips what is done. */
+static void run(const jem__step *step, jem__slot *slot)
+{
+    const jem__tiling *t = step->tiling;
+    const jem__winograd *k = jem__winograd_here();
+    float *a = jem__slot_data(slot, step->buffer[A]), *c = jem__slot_data(slot, step->buffer[C]);
+    const float *bias = step->buffer[BIAS] < 0 ? NULL : jem__slot_data(slot, step->buffer[BIAS]);
+    int64_t all = jem__tiling_tiles(t);
+    for (int64_t i = 0; i < all && !slot->status; i += t->batch) {
+        int64_t first = i + t->batch <= all ? i : all - t->batch;
+        k->in(t, jem__slot_data(slot, step->buffer[FROM]), first, a);
+        slot->status = jem__call_run(slot->calls[slot->at], slot->stream);
+        k->out(t, c, first, i - first, bias, jem__slot_data(slot, step->buffer[TO]));
+    }
+}
+
+jem_status jem__winograd_step(jem__plan *plan, const jem__filter *f)
+{
+    jem__tiling t = tiling_of(f->c, f->edge, f->b);
+    int64_t places = jem__tiling_places(&t), a = jem__tiling_stride(&t, t.ic),
+            c = jem__tiling_stride(&t, t.oc);
+    int32_t form = (int32_t)f->edge + (f->turned ? JEM__PACK_TURNED : JEM__PACK_PLAIN);
+    int32_t b[BUFFERS] = {[SCRATCH] = -1, [FROM] = f->from, [BIAS] = f->bias, [TO] = f->to};
+    jem__primitive *p = NULL;
+    JEM__TRY(jem__primitive_products(&p, jem__model_engine(plan->model), places, t.batch, t.ic,
+                                     t.oc, a, c));
+    JEM__TRY(jem__plan_keep(plan, p));
+    JEM__TRY(jem__plan_buffer(plan, places * a * 4, &b[A]));
+    JEM__TRY(jem__plan_buffer(plan, places * c * 4, &b[C]));
+    JEM__TRY(jem__plan_packed(plan, f->node->parameter[0], form,
+                              jem__primitive_layout(p, JEM__PRODUCTS_B), &b[JEM__PRODUCTS_B]));
+    if (jem__primitive_scratch(p) > 0)
+        JEM__TRY(jem__plan_buffer(plan, jem__primitive_scratch(p), &b[SCRATCH]));
+    return jem__plan_tiled(plan, f->node, run, p, &t, b, BUFFERS);
+}

@@ -1,0 +1,72 @@
+/* Winograd's tiles: sizes, transformed weights, and the transforms for this machine. */
+#include "base/isa.h"
+#include "tensor/winograd.h"
+
+extern const jem__winograd jem__winograd_plain;
+#ifdef __x86_64__
+extern const jem__winograd jem__winograd_avx2, jem__winograd_avx512;
+#endif
+
+const jem__winograd *jem__winograd_of(int32_t isa)
+{
+    static const jem__winograd *const table[JEM__ISA_COUNT] = {
+        &jem__winograd_plain,
+#ifdef __x86_64__
+        &jem__winograd_avx2,
+        &jem__winograd_avx512,
+#endif
+    };
+    return table[isa];
+}
+
+const jem__winograd *jem__winograd_here(void)
+{
+    return jem__winograd_of(jem__isa());
+}
+
+int64_t jem__tiling_stride(const jem__tiling *t, int64_t channels)
+{
+    return t->batch * channels + 16;
+}
+
+int64_t jem__tiling_tiles(const jem__tiling *t)
+{
+    return t->n * t->down * t->across;
+}
+
+int64_t jem__tiling_places(const jem__tiling *t)
+{
+    return (t->edge + 2) * (t->edge + 2);
+}
+
+/* G: a filter's three taps at each interpolation point, over the product of the
+   point's distances from the others; the last one is infinity. */
+static const double filters2[4][3] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}};
+static const double filters4[6][3] = {{16. / 9, 0, 0},       {-1, -.5, -.25},        {-1, .5, -.25},
+                                      {1. / 9, 1. / 6, .25}, {1. / 9, -1. / 6, .25}, {0, 0, 1}};
+
+/* G w G^T into every `step`-th number of out. */
+static void transform(const double (*g)[3], int64_t side, const double w[3][3], int64_t step,
+                      float *out)
+{
+    for (int64_t i = 0; i < side; i++)
+        for (int64_t j = 0; j < side; j++) {
+            double sum = 0;
+            for (int a = 0; a < 3; a++)
+                for (int b = 0; b < 3; b++) sum += g[i][a] * w[a][b] * g[j][b];
+            out[(i * side + j) * step] = (float)sum;
+        }
+}
+
+void jem__winograd_weights(int64_t edge, const float *weights, int64_t o, int64_t i, int32_t turned,
+                           float *out)
+{
+    const double(*g)[3] = edge == 2 ? filters2 : filters4;
+    for (int64_t k = 0; k < o; k++)
+        for (int64_t c = 0; c < i; c++) {
+            const float *from = weights + (k * i + c) * 9;
+            double w[3][3];
+            for (int a = 0; a < 9; a++) w[a / 3][a % 3] = from[turned ? 8 - a : a];
+            transform(g, edge + 2, w, o * i, out + (turned ? k * i + c : c * o + k));
+        }
+}

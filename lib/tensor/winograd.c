@@ -1,0 +1,178 @@
+/* The two transforms on images; compiled once for each instruction set. */
+#include "tensor/winograd.h"
+#include "tensor/kernels.h"
+
+enum { LANES = 8, MOST = 6 }; /* channels at once; inputs of a tile's side */
+
+#define VECTOR(alignment)                                                                          \
+    __attribute__((vector_size(LANES * sizeof(float)), aligned(alignment), may_alias))
+typedef float lanes VECTOR(LANES * sizeof(float));
+typedef float unaligned VECTOR(sizeof(float)); /* as it lies in memory */
+typedef int32_t mask VECTOR(LANES * sizeof(float));
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* ---- One dimension ---- */
+
+/* B^T d, in place. */
+INLINE void transform_in(int64_t edge, lanes d[MOST])
+{
+    if (edge == 2) {
+        lanes a = d[0] - d[2], b = d[1] + d[2], c = d[2] - d[1], e = d[1] - d[3];
+        d[0] = a, d[1] = b, d[2] = c, d[3] = e;
+        return;
+    }
+    lanes even1 = d[4] - 2.25f * d[2], odd1 = 0.5f * d[3] - 1.125f * d[1];
+    lanes even3 = d[4] - 0.25f * d[2], odd3 = 1.5f * d[3] - 0.375f * d[1];
+    lanes zero = (0.5625f * d[0] - 2.5f * d[2]) + d[4];
+    lanes infinity = (0.5625f * d[1] - 2.5f * d[3]) + d[5];
+    d[0] = zero;
+    d[1] = even1 + odd1;
+    d[2] = even1 - odd1;
+    d[3] = even3 + odd3;
+    d[4] = even3 - odd3;
+    d[5] = infinity;
+}
+
+/* A^T m, in place; edge results. */
+INLINE void transform_out(int64_t edge, lanes m[MOST])
+{
+    if (edge == 2) {
+        lanes a = m[0] + m[1] + m[2], b = m[1] - m[2] - m[3];
+        m[0] = a, m[1] = b;
+        return;
+    }
+    lanes sum1 = m[1] + m[2], difference1 = m[1] - m[2];
+    lanes sum3 = m[3] + m[4], difference3 = m[3] - m[4];
+    lanes a = m[0] + sum1 + sum3;
+    lanes b = 0.5f * difference1 + 1.5f * difference3;
+    lanes c = 0.25f * sum1 + 2.25f * sum3;
+    lanes d = (0.125f * difference1 + 3.375f * difference3) + m[5];
+    m[0] = a, m[1] = b, m[2] = c, m[3] = d;
+}
+
+/* ---- A tile ---- */
+
+typedef struct place {
+    int64_t image, row, column; /* of the first output */
+} place;
+
+INLINE place place_of(const jem__tiling *t, int64_t tile)
+{
+    int64_t in_image = tile % (t->down * t->across);
+    return (place){tile / (t->down * t->across), in_image / t->across * t->edge,
+                   in_image % t->across * t->edge};
+}
+
+/* x: the image's block of channels. Rows and columns outside it are zero. */
+INLINE void tile_in(const jem__tiling *t, int64_t edge, int32_t inside, const float *x, int64_t row,
+                    int64_t column, int64_t stride, float *v)
+{
+    lanes d[MOST][MOST];
+    int64_t side = edge + 2;
+    for (int64_t i = 0; i < side; i++) {
+        for (int64_t j = 0; j < side; j++) {
+            int64_t y = row + i, z = column + j;
+            if (inside || (y >= 0 && y < t->h && z >= 0 && z < t->w))
+                d[i][j] = *(const unaligned *)(x + (y * t->w + z) * t->b);
+            else
+                d[i][j] = (lanes){0};
+        }
+        transform_in(edge, d[i]);
+    }
+    for (int64_t j = 0; j < side; j++) {
+        lanes column_of[MOST];
+        for (int64_t i = 0; i < side; i++) column_of[i] = d[i][j];
+        transform_in(edge, column_of);
+        for (int64_t i = 0; i < side; i++)
+            *(unaligned *)(v + (i * side + j) * stride) = column_of[i];
+    }
+}
+
+INLINE void images_in(const jem__tiling *t, int64_t edge, const float *x, int64_t first, float *v)
+{
+    int64_t stride = jem__tiling_stride(t, t->ic), blocks = t->ic / t->b;
+    for (int64_t i = 0; i < t->batch; i++) {
+        place p = place_of(t, first + i);
+        int64_t row = p.row - t->pad, column = p.column - t->pad;
+        int32_t inside =
+            row >= 0 && column >= 0 && row + edge + 2 <= t->h && column + edge + 2 <= t->w;
+        for (int64_t c = 0; c < t->ic; c += LANES) {
+            const float *from = x + (p.image * blocks + c / t->b) * t->h * t->w * t->b + c % t->b;
+            float *to = v + i * t->ic + c;
+            if (inside)
+                tile_in(t, edge, 1, from, row, column, stride, to);
+            else
+                tile_in(t, edge, 0, from, row, column, stride, to);
+        }
+    }
+}
+
+static void in(const jem__tiling *t, const float *x, int64_t first, float *v)
+{
+    if (t->edge == 2)
+        images_in(t, 2, x, first, v);
+    else
+        images_in(t, 4, x, first, v);
+}
+
+/* ---- Back ---- */
+
+INLINE lanes activate(const jem__tiling *t, lanes y)
+{
+    if (!t->leaky) return y;
+    mask positive = y > 0;
+    return (lanes)((positive & (mask)y) | (~positive & (mask)(t->slope * y)));
+}
+
+INLINE void tile_out(const jem__tiling *t, int64_t edge, const float *m, int64_t stride, lanes bias,
+                     int64_t rows, int64_t columns, float *y)
+{
+    lanes d[MOST][MOST];
+    int64_t side = edge + 2;
+    for (int64_t i = 0; i < side; i++) {
+        for (int64_t j = 0; j < side; j++)
+            d[i][j] = *(const unaligned *)(m + (i * side + j) * stride);
+        transform_out(edge, d[i]);
+    }
+    for (int64_t j = 0; j < edge; j++) {
+        lanes column_of[MOST];
+        for (int64_t i = 0; i < side; i++) column_of[i] = d[i][j];
+        transform_out(edge, column_of);
+        for (int64_t i = 0; i < edge; i++)
+            if (i < rows && j < columns)
+                *(unaligned *)(y + (i * t->ow + j) * t->b) = activate(t, column_of[i] + bias);
+    }
+}
+
+INLINE void images_out(const jem__tiling *t, int64_t edge, const float *m, int64_t first,
+                       int64_t skip, const float *bias, float *y)
+{
+    int64_t stride = jem__tiling_stride(t, t->oc), blocks = t->oc / t->b;
+    for (int64_t i = skip; i < t->batch; i++) {
+        place p = place_of(t, first + i);
+        int64_t rows = t->oh - p.row, columns = t->ow - p.column;
+        for (int64_t c = 0; c < t->oc; c += LANES) {
+            lanes shift = bias ? (lanes) * (const unaligned *)(bias + c) : (lanes){0};
+            float *to =
+                y +
+                ((p.image * blocks + c / t->b) * t->oh * t->ow + p.row * t->ow + p.column) * t->b +
+                c % t->b;
+            if (rows >= edge && columns >= edge)
+                tile_out(t, edge, m + i * t->oc + c, stride, shift, edge, edge, to);
+            else
+                tile_out(t, edge, m + i * t->oc + c, stride, shift, rows, columns, to);
+        }
+    }
+}
+
+static void out(const jem__tiling *t, const float *m, int64_t first, int64_t skip,
+                const float *bias, float *y)
+{
+    if (t->edge == 2)
+        images_out(t, 2, m, first, skip, bias, y);
+    else
+        images_out(t, 4, m, first, skip, bias, y);
+}
+
+const jem__winograd JEM__TABLE = {in, out};

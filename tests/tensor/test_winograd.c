@@ -1,0 +1,157 @@
+/* Winograd's transforms, with matrix products in double between them, against direct
+   sums in double; and every instruction set's bits against the plain ones. */
+#include "base/random.h"
+#include "helpers.h"
+#include "tensor/kernels.h"
+#include "tensor/winograd.h"
+#include <math.h>
+
+static const struct shape {
+    int64_t edge, n, ic, oc, b, h, w, pad, batch;
+} shapes[] = {{2, 1, 8, 8, 8, 4, 4, 1, 4},     {4, 1, 8, 8, 8, 4, 4, 1, 1},
+              {2, 3, 16, 8, 8, 7, 5, 1, 5},    {4, 3, 16, 24, 8, 7, 5, 1, 5},
+              {4, 2, 16, 32, 16, 13, 9, 1, 7}, {2, 2, 32, 16, 16, 9, 13, 1, 64},
+              {4, 2, 8, 8, 8, 10, 11, 0, 3},   {2, 2, 8, 8, 8, 10, 11, 0, 3},
+              {4, 1, 8, 16, 8, 6, 6, 2, 2},    {2, 1, 8, 16, 8, 3, 3, 2, 2}};
+enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+
+static jem__tiling tiling_of(const struct shape *s, int32_t leaky)
+{
+    int64_t oh = s->h + 2 * s->pad - 2, ow = s->w + 2 * s->pad - 2;
+    jem__tiling t = {.edge = s->edge,
+                     .n = s->n,
+                     .ic = s->ic,
+                     .oc = s->oc,
+                     .b = s->b,
+                     .h = s->h,
+                     .w = s->w,
+                     .pad = s->pad,
+                     .oh = oh,
+                     .ow = ow,
+                     .down = (oh + s->edge - 1) / s->edge,
+                     .across = (ow + s->edge - 1) / s->edge,
+                     .leaky = leaky,
+                     .slope = 0.2f};
+    int64_t all = jem__tiling_tiles(&t);
+    t.batch = s->batch < all ? s->batch : all;
+    return t;
+}
+
+static float *random_floats(int64_t n, uint64_t index)
+{
+    float *x = calloc((size_t)n, sizeof *x);
+    jem__random r;
+    jem__random_at(&r, 5, 99, 0, index, 0);
+    for (int64_t i = 0; i < n; i++) x[i] = 2 * jem__random_uniform(&r) - 1;
+    return x;
+}
+
+/* Where channel c of pixel (y, x) of image i lies. */
+static int64_t at(int64_t channels, int64_t b, int64_t h, int64_t w, int64_t i, int64_t c,
+                  int64_t y, int64_t x)
+{
+    return (((i * (channels / b) + c / b) * h + y) * w + x) * b + c % b;
+}
+
+/* The products in double, rounded once: what is left is the transforms' own error. */
+static void multiply(const jem__tiling *t, const float *v, const float *u, float *m)
+{
+    int64_t from = jem__tiling_stride(t, t->ic), to = jem__tiling_stride(t, t->oc);
+    for (int64_t g = 0; g < jem__tiling_places(t); g++)
+        for (int64_t i = 0; i < t->batch; i++)
+            for (int64_t k = 0; k < t->oc; k++) {
+                double sum = 0;
+                for (int64_t c = 0; c < t->ic; c++)
+                    sum += (double)v[g * from + i * t->ic + c] *
+                           (double)u[(g * t->ic + c) * t->oc + k];
+                m[g * to + i * t->oc + k] = (float)sum;
+            }
+}
+
+static float *convolve(const jem__winograd *k, const jem__tiling *t, const float *x, const float *u,
+                       const float *bias)
+{
+    int64_t places = jem__tiling_places(t), all = jem__tiling_tiles(t);
+    float *y = calloc((size_t)(t->n * t->oc * t->oh * t->ow), sizeof *y);
+    float *v = calloc((size_t)(places * jem__tiling_stride(t, t->ic)), sizeof *v);
+    float *m = calloc((size_t)(places * jem__tiling_stride(t, t->oc)), sizeof *m);
+    for (int64_t i = 0; i < all; i += t->batch) {
+        int64_t first = i + t->batch <= all ? i : all - t->batch;
+        k->in(t, x, first, v);
+        multiply(t, v, u, m);
+        k->out(t, m, first, i - first, bias, y);
+    }
+    free(v);
+    free(m);
+    return y;
+}
+
+/* weights [oc][ic][3][3] as the convolution uses them. */
+static double direct(const jem__tiling *t, const float *x, const float *weights, const float *bias,
+                     int64_t i, int64_t k, int64_t row, int64_t column)
+{
+    double sum = bias ? (double)bias[k] : 0;
+    for (int64_t c = 0; c < t->ic; c++)
+        for (int64_t a = 0; a < 9; a++) {
+            int64_t y = row + a / 3 - t->pad, z = column + a % 3 - t->pad;
+            if (y < 0 || y >= t->h || z < 0 || z >= t->w) continue;
+            sum += (double)x[at(t->ic, t->b, t->h, t->w, i, c, y, z)] *
+                   (double)weights[(k * t->ic + c) * 9 + a];
+        }
+    return t->leaky && sum < 0 ? 0.2f * sum : sum;
+}
+
+static void compare(const struct shape *s, int32_t leaky, int32_t turned)
+{
+    jem__tiling t = tiling_of(s, leaky);
+    float *x = random_floats(t.n * t.ic * t.h * t.w, 1), *bias = random_floats(t.oc, 2);
+    float *weights = random_floats(t.oc * t.ic * 9, 3), *stored = weights, *plain = NULL;
+    float *u = calloc((size_t)(jem__tiling_places(&t) * t.ic * t.oc), sizeof *u);
+    if (turned) { /* stored the other way round: [ic][oc], kernels turned */
+        stored = calloc((size_t)(t.oc * t.ic * 9), sizeof *stored);
+        for (int64_t i = 0; i < t.oc * t.ic * 9; i++) {
+            int64_t k = i / 9 / t.ic, c = i / 9 % t.ic;
+            stored[(c * t.oc + k) * 9 + 8 - i % 9] = weights[i];
+        }
+    }
+    jem__winograd_weights(t.edge, stored, turned ? t.ic : t.oc, turned ? t.oc : t.ic, turned, u);
+    for (int32_t isa = 0; isa < JEM__ISA_COUNT; isa++) {
+        if (!jem__isa_runs(isa)) continue;
+        float *y = convolve(jem__winograd_of(isa), &t, x, u, turned ? NULL : bias);
+        if (!plain) plain = y;
+        ck_assert_mem_eq(y, plain, (size_t)(t.n * t.oc * t.oh * t.ow) * sizeof *y);
+        for (int64_t i = 0; i < t.n * t.oc * t.oh * t.ow; i++) {
+            int64_t column = i % t.ow, row = i / t.ow % t.oh, k = i / t.ow / t.oh % t.oc;
+            int64_t image = i / t.ow / t.oh / t.oc;
+            double want = direct(&t, x, weights, turned ? NULL : bias, image, k, row, column);
+            double got = (double)y[at(t.oc, t.b, t.oh, t.ow, image, k, row, column)];
+            ck_assert_double_eq_tol(got, want, t.edge == 2 ? 1e-5 : 3e-5);
+        }
+        if (y != plain) free(y);
+    }
+    free(plain);
+    free(x);
+    free(bias);
+    free(u);
+    if (stored != weights) free(stored);
+    free(weights);
+}
+
+START_TEST(direct_sums_agree)
+{
+    for (int i = 0; i < SHAPES; i++)
+        for (int leaky = 0; leaky < 2; leaky++)
+            for (int turned = 0; turned < 2; turned++) compare(&shapes[i], leaky, turned);
+}
+END_TEST
+
+/* Distances between matrices share no set of the cache: an odd number of lines. */
+START_TEST(matrices_do_not_collide)
+{
+    jem__tiling t = {.batch = 64};
+    for (int64_t c = 32; c <= 640; c *= 2)
+        ck_assert_int_eq(jem__tiling_stride(&t, c) * 4 / 64 % 2, 1);
+}
+END_TEST
+
+TESTS("winograd", direct_sums_agree, matrices_do_not_collide)
