@@ -35,7 +35,7 @@ SAMPLE, STRIDE = 128, 7919
 # ---- safetensors: length, JSON header, data ----
 
 def read_tensors(path):
-    kinds = {"F32": np.float32, "F16": np.float16, "F64": np.float64, "I64": np.int64, "U8": np.uint8}
+    kinds = {"F32": np.float32, "F16": np.float16, "F64": np.float64, "I64": np.int64, "U8": np.uint8, "BF16": np.uint16}
     with open(path, "rb") as f:
         header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
         data = f.read()
@@ -43,7 +43,8 @@ def read_tensors(path):
     for name, t in header.items():
         if name != "__metadata__":
             first, last = t["data_offsets"]
-            tensors[name] = np.frombuffer(data[first:last], kinds[t["dtype"]]).reshape(t["shape"]).copy()
+            a = np.frombuffer(data[first:last], kinds[t["dtype"]]).reshape(t["shape"]).copy()
+            tensors[name] = (a.astype(np.uint32) << 16).view(np.float32) if t["dtype"] == "BF16" else a
     return tensors, header.get("__metadata__", {})
 
 
