@@ -55,8 +55,9 @@ JEM_API jem_status jem_config_parse(jem_config *config, const char *text);
 /* The keys that were set, in jem_config_parse's form; contract of
    jem_last_error. */
 JEM_API int64_t jem_config_text(const jem_config *config, char *buffer, int64_t capacity);
-/* Sets the keys of a named recipe: "jem" (Grathwohl et al. 2019), "glyphs",
-   "mnist". Errors: CONFIG (the text lists the names). */
+/* Sets the keys of a named recipe. For CIFAR-10 as published: "jem" (Grathwohl et al.
+   2019), "jempp" (Yang and Ji 2021), "sadajem" (Yang et al. 2023). For a CPU:
+   "cifar-small", "mnist", "glyphs". Errors: CONFIG (the text lists the names). */
 JEM_API jem_status jem_config_preset(jem_config *config, const char *name);
 
 /* Reads the settings that a checkpoint recorded into a new config.

@@ -141,11 +141,42 @@ const jem__key jem__keys[] = {
 const int64_t jem__key_total = sizeof jem__keys / sizeof jem__keys[0];
 
 const jem__preset jem__presets[] = {
-    {"jem", "model.depth=28 model.widen_factor=10 optimizer.name=adam optimizer.rate=1e-4 "
-            "loader.batch=64 loader.crop=4 loader.flip=1 loader.noise=0.03 sampler.steps=20 "
-            "sampler.step_size=1 sampler.noise=0.01 sampler.buffer=10000 sampler.restart=0.05 "
-            "trainer.iterations=156200 trainer.warmup=1000 trainer.decay=0.3 "
-            "trainer.decay_at=124960,140580"},
+    /* An epoch is 781 batches of 64 of CIFAR-10's 50000 images. */
+    {"jem", "model.depth=28 model.widen_factor=10 model.norm=none model.activation=leaky_relu "
+            "optimizer.name=adam optimizer.rate=1e-4 optimizer.beta1=0.9 optimizer.beta2=0.999 "
+            "optimizer.weight_decay=0 trainer.iterations=156200 trainer.warmup=1000 "
+            "trainer.decay=0.3 trainer.decay_at=124960,140580 trainer.px=1 trainer.pyx=1 "
+            "trainer.px_batch=64 loader.batch=64 trainer.px_augment=1 loader.crop=4 loader.flip=1 "
+            "loader.noise=0.03 sampler.steps=20 sampler.step_size=1 sampler.noise=0.01 "
+            "sampler.gradient_clamp=0 sampler.clamp=0 sampler.mode=evaluation "
+            "sampler.buffer=10000 sampler.start=uniform sampler.restart=0.05"},
+    {"jempp", "model.depth=28 model.widen_factor=10 model.norm=batch model.activation=leaky_relu "
+              "optimizer.name=sgd optimizer.rate=0.1 optimizer.momentum=0.9 "
+              "optimizer.weight_decay=4e-4 trainer.iterations=117150 trainer.warmup=1000 "
+              "trainer.decay=0.2 trainer.decay_at=39050,78100,97625 trainer.px=1 trainer.pyx=1 "
+              "trainer.px_batch=64 loader.batch=64 trainer.px_augment=1 loader.crop=4 "
+              "loader.flip=1 loader.noise=0.03 sampler.steps=10 sampler.step_size=1 "
+              "sampler.noise=0 sampler.noise_after_clamp=1 sampler.gradient_clamp=1 "
+              "sampler.clamp=1 sampler.mode=training sampler.buffer=10000 sampler.start=gaussian "
+              "sampler.restart=0.05"},
+    {"sadajem", "model.depth=28 model.widen_factor=10 model.norm=batch model.activation=leaky_relu "
+                "optimizer.name=sgd optimizer.rate=0.1 optimizer.momentum=0.9 "
+                "optimizer.weight_decay=5e-4 optimizer.sam_rho=2 optimizer.sam_adaptive=1 "
+                "trainer.iterations=156200 trainer.warmup=1000 trainer.decay=0.2 "
+                "trainer.decay_at=46860,93720,140580 trainer.px=1 trainer.pyx=1 "
+                "trainer.px_batch=64 loader.batch=128 trainer.px_augment=0 loader.crop=4 "
+                "loader.flip=1 loader.noise=0 sampler.steps=5 sampler.step_size=1 sampler.noise=0 "
+                "sampler.noise_after_clamp=0 sampler.gradient_clamp=1 sampler.clamp=1 "
+                "sampler.mode=training sampler.buffer=10000 sampler.start=gaussian "
+                "sampler.restart=0.05"},
+    {"cifar-small", "model.depth=16 model.widen_factor=2 model.activation=silu "
+                    "model.precision=auto loader.batch=64 trainer.px_batch=32 loader.crop=4 "
+                    "loader.flip=1 loader.noise=0.03 trainer.iterations=8000 trainer.px=0.2 "
+                    "trainer.pyx=1 trainer.energy_penalty=0.1 trainer.warmup=100 "
+                    "trainer.schedule=cosine trainer.ema=0.999 optimizer.rate=2e-3 "
+                    "optimizer.beta1=0 optimizer.clip=1 sampler.conditional=1 sampler.steps=10 "
+                    "sampler.step_size=10 sampler.gradient_clamp=0.01 sampler.noise=0.005 "
+                    "sampler.clamp=1 sampler.buffer=2000"},
     {"glyphs", "model.depth=16 model.activation=silu loader.batch=64 trainer.px_batch=32 "
                "trainer.iterations=480 trainer.px=1 trainer.pyx=5 trainer.energy_penalty=0.1 "
                "trainer.warmup=30 trainer.decay_at=180,300,400 optimizer.rate=2e-3 "
