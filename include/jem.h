@@ -60,6 +60,7 @@
 #include <jem/optimizer.h>
 #include <jem/pass.h>
 #include <jem/sampler.h>
+#include <jem/starts.h>
 #include <jem/status.h>
 #include <jem/trainer.h>
 

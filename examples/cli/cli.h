@@ -38,6 +38,7 @@ int run_eval(int argc, char **argv);
 int run_calibrate(int argc, char **argv);
 int run_score(int argc, char **argv);
 int run_sample(int argc, char **argv);
+int run_starts(int argc, char **argv);
 int run_info(int argc, char **argv);
 int run_help(int argc, char **argv);
 

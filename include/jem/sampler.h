@@ -28,7 +28,12 @@ JEM_API jem_status jem_sampler_create(jem_sampler **sampler, jem_model *model,
 JEM_API void jem_sampler_destroy(jem_sampler *sampler);
 
 /* The data whose class means and covariances sampler.start=gaussian draws
-   starts from: N(mean_c, cov_c + 1e-4 I), clamped to the box (JEM++).
+   starts from: N(mean_c, cov_c + 1e-4 I), clamped to the box (JEM++), as
+     x = mean_c + N_c^(-1/2) sum_i z_i (x_i - mean_c) + .01 e       z, e normal
+   over N_c images of the class, which needs no covariance matrix. The mean is that of
+   all images; sampler.start_images (512; 0: all) of them give the covariance, whose
+   relative error by that choice is 19 % on MNIST and 14 % on CIFAR-10 (Frobenius norm).
+   Without this call starts come from what the model carries: see jem/starts.h.
    Errors: ARGUMENT, SHAPE (other image shape), STATE (a class without images). */
 JEM_API jem_status jem_sampler_set_data(jem_sampler *sampler, jem_dataset *data);
 
@@ -37,7 +42,8 @@ JEM_API jem_status jem_sampler_set_data(jem_sampler *sampler, jem_dataset *data)
    sampler.restart, all move sampler.steps steps and go back to their slots (of
    a slot drawn twice the later chain stays). y [n] with conditional makes
    the chains follow E(x,y); without it they follow E(x) and y must be NULL.
-   x [n,C,H,W] out. Errors: ARGUMENT, STATE (gaussian without data), DIVERGED (a
+   x [n,C,H,W] out. Errors: ARGUMENT, STATE (gaussian starts with neither data
+   nor jem_starts_fit), DIVERGED (a
    non-finite chain; the buffer keeps its old contents), MEMORY, BACKEND;
    JEM_CANCELLED leaves the buffer as it was. */
 JEM_API jem_status jem_sampler_draw(jem_sampler *sampler, const int32_t *y, int64_t n, float *x);

@@ -3,6 +3,7 @@
 #define JEM__MODEL_MODEL_H
 
 #include "base/context.h"
+#include "format/safetensors.h"
 #include <jem/model.h>
 #include <jem/pass.h>
 
@@ -28,6 +29,13 @@ jem_status jem__model_check(const jem_model *model, const char *function, const 
 /* Logits [n,classes] and energies E(x) [n] of good images, by one forward pass. */
 jem_status jem__model_outputs(jem_model *model, const float *x, int64_t n, float *logits,
                               float *energy);
+
+/* Tensors of the model's file that the network itself does not use, saved with it and
+   cloned. get: 0 if there is none; the bytes stay the model's. set copies, and
+   replaces one of the same name. set and remove need the model alone. */
+int32_t jem__model_extra_get(const jem_model *model, const char *name, jem__tensor_info *tensor);
+jem_status jem__model_extra_set(jem_model *model, const jem__tensor_info *tensor);
+void jem__model_extra_remove(jem_model *model, const char *name);
 
 /* A walk moves images along the gradient of their energy, slice by slice: each
    worker carries its images through all steps (unless the batch is coupled).

@@ -60,6 +60,7 @@ static jem_status read_settings(jem_sampler *s, const jem_config *config)
     s->starts.image = s->image;
     s->starts.classes = s->classes;
     jem__starts_read(&s->starts, config);
+    if (s->starts.gaussian) JEM__TRY(jem__factor_load(&s->starts.factor, s->model));
     return jem__buffer_read(&s->buffer, config, s->image, s->classes);
 }
 

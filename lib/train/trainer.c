@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "data/dataset.h"
 #include <inttypes.h>
+#include <jem/starts.h>
 #include <math.h>
 #include <string.h>
 
@@ -160,6 +161,15 @@ static jem_status divide(jem_trainer *t, jem_dataset *data, const jem_config *wo
     return status == JEM_ERROR_ARGUMENT ? jem__fail_in(status, "trainer.labels_per_class") : status;
 }
 
+/* Starts from the data, and for whoever samples without it, with the model. */
+static jem_status set_starts(jem_trainer *t, jem_dataset *labelled, const jem_config *config)
+{
+    int64_t bytes;
+    JEM__TRY(jem_sampler_set_data(t->sampler, labelled));
+    JEM__TRY(jem_starts_info(t->model, NULL, &bytes, NULL));
+    return bytes ? JEM_OK : jem_starts_fit(t->model, labelled, config);
+}
+
 /* Class Gaussians, too, know no labels but those. */
 static jem_status make_sampler(jem_trainer *t, jem_dataset *labelled, const jem_config *work)
 {
@@ -167,7 +177,7 @@ static jem_status make_sampler(jem_trainer *t, jem_dataset *labelled, const jem_
     if (t->pxy > 0) JEM__TRY(jem__sampler_by_class(t->sampler));
     if ((t->px > 0 || t->pxy > 0) &&
         strcmp(jem__config_str(work, "sampler.start"), "gaussian") == 0)
-        return jem_sampler_set_data(t->sampler, labelled);
+        return set_starts(t, labelled, work);
     return JEM_OK;
 }
 
