@@ -33,7 +33,7 @@ JEM_API void jem_config_destroy(jem_config *config);
 
 /* Set one key. Errors: ARGUMENT (NULL), CONFIG (an unknown key: the text names
    the nearest; a wrong type; a value out of range: the text names the range).
-   An i64 is accepted for an f64 key. On error nothing changes. */
+   MEMORY. An i64 is accepted for an f64 key. On error nothing changes. */
 JEM_API jem_status jem_config_set_i64(jem_config *config, const char *key, int64_t value);
 JEM_API jem_status jem_config_set_f64(jem_config *config, const char *key, double value);
 JEM_API jem_status jem_config_set_str(jem_config *config, const char *key, const char *value);

@@ -59,7 +59,7 @@ JEM_API jem_status jem_model_info(const jem_model *model, int64_t *channels, int
    sums, energies, gradients of parameters and Langevin states stay float32. bf16 where
    oneDNN has none falls back to f32: _precision tells which one runs (a static
    string). A call that writes; the next call of each pass follows.
-   Errors: ARGUMENT, CONFIG. */
+   Errors: ARGUMENT, CONFIG, MEMORY. */
 JEM_API jem_status jem_model_set_precision(jem_model *model, const char *precision);
 JEM_API jem_status jem_model_precision(const jem_model *model, const char **precision);
 /* The range of input values that prepare produces and calls accept: -1 and 1.

@@ -68,6 +68,20 @@ static jem_status grow(uint8_t **bytes, int64_t *room, int64_t limit)
     return JEM_OK;
 }
 
+/* zlib takes its memory where libjem takes it. */
+static voidpf inflate_alloc(voidpf user, uInt count, uInt size)
+{
+    void *block;
+    (void)user;
+    return jem__alloc(&block, count, size) ? Z_NULL : block;
+}
+
+static void inflate_free(voidpf user, voidpf block)
+{
+    (void)user;
+    jem__free(block);
+}
+
 static jem_status inflate_into(z_stream *z, uint8_t **bytes, int64_t *size, const char *path,
                                int64_t limit)
 {
@@ -103,7 +117,10 @@ jem_status jem__file_read(uint8_t **bytes, int64_t *size, const char *path, int6
     jem_status status = read_plain(bytes, size, path, limit);
     if (!status && gzip && *size >= 2 && (*bytes)[0] == 0x1f && (*bytes)[1] == 0x8b) {
         uint8_t *packed = *bytes;
-        z_stream z = {.next_in = packed, .avail_in = (uInt)*size};
+        z_stream z = {.next_in = packed,
+                      .avail_in = (uInt)*size,
+                      .zalloc = inflate_alloc,
+                      .zfree = inflate_free};
         *bytes = NULL;
         if (*size > UINT32_MAX)
             status = jem__fail(JEM_ERROR_FORMAT, "%s: gzip file larger than 4 GiB", path);

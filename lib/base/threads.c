@@ -131,7 +131,7 @@ jem_status jem__pool_create(jem__pool **out, int64_t threads)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (pool->threads == 0) {
         jem__pool_destroy(pool, 0);
-        return jem__fail(JEM_ERROR_IO, "no worker thread could be started");
+        return jem__fail(JEM_ERROR_MEMORY, "no worker thread could be started");
     }
     *out = pool;
     return JEM_OK;

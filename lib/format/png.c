@@ -5,7 +5,7 @@
 #include "format/images.h"
 #include <png.h>
 #include <setjmp.h>
-#include <stdio.h>
+#include <string.h>
 
 typedef struct sink {
     jem__writer *writer;
@@ -28,7 +28,9 @@ static void flush(png_structp png)
 static void fail(png_structp png, png_const_charp message)
 {
     sink *s = png_get_error_ptr(png);
-    s->status = jem__fail(JEM_ERROR_FORMAT, "libpng: %s", message);
+    /* Out of memory comes in the words of libpng, or of zlib through it. */
+    jem_status status = strstr(message, "memory") ? JEM_ERROR_MEMORY : JEM_ERROR_FORMAT;
+    s->status = jem__fail(status, "libpng: %s", message);
     png_longjmp(png, 1);
 }
 
@@ -37,10 +39,25 @@ static void warn(png_structp png, png_const_charp message)
     (void)png, (void)message;
 }
 
+/* libpng and the zlib in it take their memory where libjem takes it. */
+static png_voidp take(png_structp png, png_alloc_size_t size)
+{
+    void *block;
+    (void)png;
+    return size > INT64_MAX || jem__alloc(&block, (int64_t)size, 1) ? NULL : block;
+}
+
+static void give(png_structp png, png_voidp block)
+{
+    (void)png;
+    jem__free(block);
+}
+
 static jem_status encode(sink *s, const uint8_t *pixels, int64_t w, int64_t h, int64_t c)
 {
     png_infop info = NULL;
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, s, fail, warn);
+    png_structp png =
+        png_create_write_struct_2(PNG_LIBPNG_VER_STRING, s, fail, warn, s, take, give);
     if (png) info = png_create_info_struct(png);
     if (!info) {
         png_destroy_write_struct(&png, NULL);

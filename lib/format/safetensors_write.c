@@ -40,7 +40,7 @@ static jem_status header(const jem__safetensors *set, jem__text *h)
         at += t->size;
     }
     jem__text_add(h, "}");
-    while (h->length % 8) jem__text_add(h, " ");
+    while (!h->status && h->length % 8) jem__text_add(h, " ");
     return h->status;
 }
 

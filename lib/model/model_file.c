@@ -15,7 +15,9 @@ static jem_status adopt(jem_config *config, const char *file, const char *entry,
     char line[256];
     snprintf(line, sizeof line, "model.%.64s=\"%.128s\"", entry, value);
     jem_status status = jem_config_parse(config, line);
-    return status ? jem__fail_in(JEM_ERROR_FORMAT, "%s: metadata %s", file, entry) : JEM_OK;
+    if (!status) return JEM_OK;
+    return jem__fail_in(status == JEM_ERROR_CONFIG ? JEM_ERROR_FORMAT : status, "%s: metadata %s",
+                        file, entry);
 }
 
 /* Instance and layer norm have the same tensors, so that a file must say which. */

@@ -65,7 +65,8 @@ jem_status jem_pass_create(jem_pass **pass, jem_model *model, jem_pass_mode mode
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "jem_pass_create: max_batch %" PRId64 ", expected 1..2147483647",
                          max_batch);
-    JEM__TRY(create(pass, jem__model_take(model), mode, max_batch));
+    JEM__TRY(create(pass, model, mode, max_batch));
+    jem__model_take(model);
     /* Compile and allocate now, so that running needs neither. */
     jem_status status = jem__pass_arrange(*pass, max_batch, 1);
     if (status) {

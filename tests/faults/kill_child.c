@@ -1,0 +1,56 @@
+/* A training run that can be killed: kill_child DIR RECIPE [KIND NTH]
+
+   Resumes DIR/run if it is there, saves after every second step and says so in
+   DIR/saved, ends with DIR/model. With KIND and NTH it kills itself in the middle of
+   call number NTH of that kind. */
+#include "faults/inject.h"
+#include "faults/recipes.h"
+#include "train/tiny.h"
+
+static void say(const char *where, int64_t step)
+{
+    char path[4300];
+    snprintf(path, sizeof path, "%s/saved", where);
+    FILE *f = fopen(path, "a");
+    ck_assert_ptr_nonnull(f);
+    fprintf(f, "%d\n", (int)step);
+    fclose(f);
+}
+
+static const char *folder;
+static int recipe;
+
+START_TEST(run)
+{
+    char file[4300], model[4300];
+    int64_t step = 0, count = 0, again;
+    snprintf(file, sizeof file, "%s/run", folder);
+    snprintf(model, sizeof model, "%s/model", folder);
+    tiny t = tiny_of(1 + recipe % 2, recipes[recipe]);
+    if (access(file, F_OK) == 0) OK(jem_trainer_resume(t.trainer, file));
+    jem_status status = JEM_OK;
+    while (status != JEM_END) {
+        OK(jem_trainer_progress(t.trainer, &step, NULL));
+        OK(jem_trainer_rollbacks(t.trainer, &again, NULL, NULL, NULL, 0));
+        if (step % 2 == 0 || again > count) {
+            OK(jem_trainer_save(t.trainer, file));
+            say(folder, again * 1000 + step); /* a roll-back is progress too */
+        }
+        count = again;
+        status = jem_trainer_step(t.trainer);
+        ck_assert_int_ge(status, 0);
+    }
+    OK(jem_model_save(t.model, model));
+    tiny_end(&t);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    const TTest *const tests[] = {run, NULL};
+    if (argc != 3 && argc != 5) return 2;
+    folder = argv[1];
+    recipe = atoi(argv[2]);
+    if (argc == 5) inject_arm((inject_kind)atoi(argv[3]), atoll(argv[4]), INJECT_KILL, 0);
+    return test_run("kill_child", tests);
+}

@@ -1,0 +1,219 @@
+/* Disks that fail at every call: a save leaves the old file whole or the new one, and
+   training goes on; a read says what is wrong. */
+#include "faults/inject.h"
+#include "train/tiny.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+static int64_t points;
+
+typedef struct bytes {
+    uint8_t *data;
+    int64_t size;
+} bytes;
+
+static bytes get(const char *path)
+{
+    bytes b;
+    b.data = test_get(path, &b.size);
+    return b;
+}
+
+static int same(bytes a, bytes b)
+{
+    return a.size == b.size && memcmp(a.data, b.data, (size_t)a.size) == 0;
+}
+
+static int temporaries(const char *folder)
+{
+    DIR *d = opendir(folder);
+    int n = 0;
+    for (struct dirent *e; (e = readdir(d));) n += strstr(e->d_name, ".tmp.") != NULL;
+    closedir(d);
+    return n;
+}
+
+/* One fault in one save. Returns whether the fault came about. */
+static int save_with(const tiny *t, const char *folder, bytes before, bytes after, inject_kind kind,
+                     int64_t nth, int error, int sticky)
+{
+    char path[4300], text[512] = "";
+    snprintf(path, sizeof path, "%s/run", folder);
+    test_put(path, before.data, before.size);
+    inject_arm(kind, nth, error, sticky);
+    jem_status status = jem_trainer_save(t->trainer, path);
+    jem_last_error(text, sizeof text);
+    inject_disarm();
+    int fired = inject_fired() > 0;
+    points += fired;
+    bytes now = get(path);
+    int old = same(now, before), fresh = same(now, after);
+    free(now.data);
+    ck_assert_msg(old || fresh, "%s %d: neither the old file nor the new", inject_names[kind],
+                  (int)nth);
+    if (status == JEM_OK) {
+        ck_assert_msg(fresh, "%s %d", inject_names[kind], (int)nth);
+    } else {
+        ck_assert_int_eq(status, JEM_ERROR_IO);
+        ck_assert_msg(strstr(text, "/run") && strstr(text, strerror(error)), "%s", text);
+    }
+    if (kind != INJECT_UNLINK) ck_assert_int_eq(temporaries(folder), 0);
+    return fired;
+}
+
+START_TEST(saves)
+{
+    static const inject_kind kinds[] = {INJECT_OPEN,   INJECT_WRITE, INJECT_FSYNC,
+                                        INJECT_RENAME, INJECT_LINK,  INJECT_UNLINK};
+    static const int errors[] = {ENOSPC, EIO, EROFS};
+    char folder[4096], path[4300];
+    snprintf(folder, sizeof folder, "%s", test_folder());
+    snprintf(path, sizeof path, "%s/run", folder);
+    tiny t = tiny_of(1, "trainer.keep=3"), plain = tiny_of(1, "trainer.keep=3");
+    OK(jem_trainer_step(t.trainer));
+    OK(jem_trainer_save(t.trainer, path));
+    bytes before = get(path);
+    OK(jem_trainer_step(t.trainer));
+    OK(jem_trainer_save(t.trainer, path));
+    bytes after = get(path);
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+        for (int e = 0; e < 3; e++)
+            for (int sticky = 0; sticky < 2; sticky++) {
+                int64_t nth = 1, step = kinds[k] == INJECT_WRITE && (e || sticky) ? 17 : 1;
+                while (save_with(&t, folder, before, after, kinds[k], nth, errors[e], sticky))
+                    nth += step;
+                ck_assert_int_gt(nth, 1);
+            }
+    /* Half written is not an error, nor is an interruption. */
+    for (int sticky = 0; sticky < 2; sticky++) {
+        save_with(&t, folder, before, after, INJECT_WRITE, 3, INJECT_SHORT, sticky);
+        ck_assert_int_gt(inject_fired(), 0);
+    }
+    inject_arm(INJECT_WRITE, 2, EINTR, 0);
+    OK(jem_trainer_save(t.trainer, path));
+    inject_disarm();
+    /* After all that the run goes on as if nothing had been. */
+    OK(jem_trainer_run(t.trainer, NULL));
+    OK(jem_trainer_run(plain.trainer, NULL));
+    ck_assert(tiny_equal(&t, &plain));
+    free(before.data);
+    free(after.data);
+    tiny_end(&t);
+    tiny_end(&plain);
+}
+END_TEST
+
+typedef jem_status reader(tiny *t, const char *path);
+
+static jem_status read_checkpoint(tiny *t, const char *path)
+{
+    return jem_trainer_resume(t->trainer, path);
+}
+
+static jem_status read_settings(tiny *t, const char *path)
+{
+    jem_config *config;
+    (void)t;
+    jem_status status = jem_config_load(&config, path);
+    ck_assert(!status == !!config);
+    jem_config_destroy(config);
+    return status;
+}
+
+static jem_status read_model(tiny *t, const char *path)
+{
+    jem_model *model;
+    jem_status status = jem_model_load(&model, t->context, path);
+    ck_assert(!status == !!model);
+    jem_model_destroy(model);
+    return status;
+}
+
+static jem_status read_array(tiny *t, const char *path)
+{
+    jem_array *array;
+    (void)t;
+    jem_status status = jem_array_load(&array, path);
+    ck_assert(!status == !!array);
+    jem_array_destroy(array);
+    return status;
+}
+
+static jem_status read_idx(tiny *t, const char *path)
+{
+    char source[4400], *slash;
+    jem_dataset *data;
+    snprintf(source, sizeof source, "idx:%s", path);
+    if ((slash = strrchr(source, '/'))) *slash = 0;
+    jem_status status = jem_dataset_open(&data, t->context, source, NULL);
+    ck_assert(!status == !!data);
+    jem_dataset_destroy(data);
+    return status;
+}
+
+static void read_with(tiny *t, reader *read, const char *path)
+{
+    static const int errors[] = {EIO, ENOMEM, INJECT_END};
+    for (int kind = INJECT_OPEN; kind <= INJECT_READ; kind++)
+        for (int e = 0; e < 3; e++)
+            for (int64_t nth = 1;; nth++) {
+                if (kind == INJECT_OPEN && errors[e] == INJECT_END) break;
+                inject_arm((inject_kind)kind, nth, errors[e], 0);
+                jem_status status = read(t, path);
+                inject_disarm();
+                if (!inject_fired()) {
+                    ck_assert_int_eq(status, JEM_OK);
+                    ck_assert_int_gt(nth, 1);
+                    break;
+                }
+                points++;
+                ck_assert_msg(status == JEM_ERROR_IO, "%s: %s", path, jem_status_name(status));
+            }
+    inject_arm(INJECT_READ, 1, INJECT_SHORT, 1);
+    OK(read(t, path));
+    ck_assert_int_gt(inject_fired(), 3);
+    inject_arm(INJECT_READ, 1, EINTR, 0);
+    OK(read(t, path));
+    ck_assert_int_eq(inject_fired(), 1);
+    inject_disarm();
+}
+
+START_TEST(reads)
+{
+    static const uint8_t images[16 + 8 * 8] = {0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 8};
+    static const uint8_t labels[9] = {0, 0, 8, 1, 0, 0, 0, 1, 2};
+    const float values[6] = {1, 2, 3, 4, 5, 6};
+    const int64_t shape[2] = {2, 3};
+    tiny t = tiny_of(1, ""), plain = tiny_of(1, "");
+    char folder[4096], path[5][4300];
+    static const char *const names[] = {"checkpoint", "model", "array.npy",
+                                        "train-images-idx3-ubyte", "train-labels-idx1-ubyte"};
+    snprintf(folder, sizeof folder, "%s", test_folder());
+    for (int i = 0; i < 5; i++) snprintf(path[i], sizeof path[i], "%s/%s", folder, names[i]);
+    OK(jem_trainer_step(t.trainer));
+    OK(jem_trainer_save(t.trainer, path[0]));
+    OK(jem_model_save(t.model, path[1]));
+    OK(jem_array_save(path[2], values, JEM_TYPE_F32, 2, shape));
+    test_put(path[3], images, sizeof images);
+    test_put(path[4], labels, sizeof labels);
+    reader *const readers[] = {read_checkpoint, read_settings, read_model, read_array, read_idx};
+    const int file[] = {0, 0, 1, 2, 3};
+    for (int i = 0; i < 5; i++) read_with(&t, readers[i], path[file[i]]);
+    OK(jem_trainer_run(t.trainer, NULL));
+    OK(jem_trainer_run(plain.trainer, NULL));
+    ck_assert(tiny_equal(&t, &plain));
+    tiny_end(&t);
+    tiny_end(&plain);
+}
+END_TEST
+
+START_TEST(count)
+{
+    printf("disk: %d fault points, all survived\n", (int)points);
+    ck_assert_int_gt(points, 100);
+}
+END_TEST
+
+TESTS("disk", saves, reads, count)
