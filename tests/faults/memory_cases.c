@@ -20,6 +20,11 @@ static void begin(void)
         ck_assert(!status == !!(object));                                                          \
     } while (0)
 
+static void ignore(void *user, jem_log_level level, const char *text)
+{
+    (void)user, (void)level, (void)text;
+}
+
 /* ---- Cases: the name is that of the call ---- */
 
 #define CASE(name) static jem_status case_##name(world *w)
@@ -99,6 +104,52 @@ CASE(jem_model_save_memory)
 CALLS(jem_model_metadata_set, jem_model_metadata_set(w->t.model, "note", "some text"))
 
 CALLS(jem_model_set_precision, jem_model_set_precision(w->t.model, "bf16"))
+
+CASE(jem_context_create_hosted)
+{
+    const jem_log log = {.struct_size = sizeof log, .write = ignore};
+    jem_context *context;
+    jem_status status;
+    MADE(status, context, jem_context_create_hosted(&context, w->t.config, NULL, &log));
+    jem_context_destroy(context);
+    return status;
+}
+
+/* The images of the world under labels that the model mostly agrees with. */
+static jem_dataset *agreeable(world *w)
+{
+    jem_dataset *data;
+    int32_t y[6];
+    OK(jem_model_logits(w->t.model, w->x, 6, w->logits, 6 * K));
+    for (int i = 0; i < 6; i++)
+        for (int k = y[i] = 0; k < K; k++)
+            if (w->logits[i * K + k] > w->logits[i * K + y[i]]) y[i] = k;
+    y[0] = (y[0] + 1) % K;
+    OK(jem_dataset_create(&data, w->t.context, w->x, JEM_TYPE_F32, y, 6, C, H, W));
+    return data;
+}
+
+CASE(jem_model_calibrate)
+{
+    jem_status status;
+    jem_dataset *data = agreeable(w);
+    TRIED(status, jem_model_calibrate(w->t.model, data, w->t.config));
+    jem_dataset_destroy(data);
+    return status;
+}
+
+CASE(jem_model_predict)
+{
+    int32_t y[6];
+    jem_status status;
+    jem_dataset *data = agreeable(w);
+    OK(jem_model_calibrate(w->t.model, data, w->t.config));
+    jem_dataset_destroy(data);
+    TRIED(status, jem_model_predict(w->t.model, w->x, 6, y, w->out, w->logits, y));
+    return status;
+}
+
+MAKES(jem_dataset_balanced, jem_dataset, data, jem_dataset_balanced(&data, w->t.data, 5, 1))
 
 CALLS(jem_model_logits, jem_model_logits(w->t.model, w->x, 6, w->logits, 6 * K))
 
@@ -331,7 +382,7 @@ static void without_trainer(world *w)
     w->t.trainer = NULL;
 }
 
-/* A step that had no memory has not begun: the next one is the same as ever. */
+/* A step that had no memory has not begun: the run ends as ever. */
 CASE(jem_trainer_step)
 {
     static float *expected;
@@ -340,7 +391,7 @@ CASE(jem_trainer_step)
     int64_t n;
     with_trainer(w);
     TRIED(status, jem_trainer_step(w->t.trainer));
-    if (status) OK(jem_trainer_step(w->t.trainer));
+    OK(jem_trainer_run(w->t.trainer, NULL));
     float *values = tiny_values(&w->t, &n);
     if (expected && nth) {
         ck_assert(n == count && memcmp(values, expected, (size_t)n * sizeof *values) == 0);
@@ -382,6 +433,31 @@ CASE(jem_trainer_resume)
     return status;
 }
 
+static jem_status copy_of(world *w, int32_t best)
+{
+    jem_model *model;
+    jem_status status;
+    with_trainer(w);
+    OK(jem_trainer_step(w->t.trainer));
+    if (best)
+        MADE(status, model, jem_trainer_best_model(&model, NULL, w->t.trainer));
+    else
+        MADE(status, model, jem_trainer_ema_model(&model, w->t.trainer));
+    jem_model_destroy(model);
+    without_trainer(w);
+    return status;
+}
+
+CASE(jem_trainer_ema_model)
+{
+    return copy_of(w, 0);
+}
+
+CASE(jem_trainer_best_model)
+{
+    return copy_of(w, 1);
+}
+
 CASE(jem_eval_logits)
 {
     static float logits[DATA * K];
@@ -393,7 +469,7 @@ CASE(jem_eval_logits)
 static jem_status score(world *w, const char *name)
 {
     jem_status status;
-    TRIED(status, jem_eval_score(w->t.model, name, w->x, 6, w->logits));
+    TRIED(status, jem_eval_score(w->t.model, name, w->x, 6, 0, w->t.config, w->logits));
     return status;
 }
 
@@ -406,7 +482,48 @@ CASE(jem_eval_score_data)
 {
     static float scores[DATA];
     jem_status status;
-    TRIED(status, jem_eval_score_data(w->t.model, "mass", w->t.data, scores, DATA));
+    TRIED(status, jem_eval_score_data(w->t.model, "mass", w->t.data, NULL, scores, DATA));
+    return status;
+}
+
+CALLS(jem_eval_refine, jem_eval_refine(w->t.model, w->x, 6, 0, w->t.config, w->out))
+
+CALLS(jem_eval_refined_logits,
+      jem_eval_refined_logits(w->t.model, w->x, 6, 0, w->t.config, w->logits, 6 * K))
+
+CASE(jem_eval_temperature)
+{
+    jem_status status;
+    double temperature;
+    static const float logits[] = {1, 0, 0, 0, 2, 0, 3, 0, 0};
+    static const int32_t y[] = {0, 1, 2};
+    TRIED(status, jem_eval_temperature(logits, y, 3, K, &temperature));
+    return status;
+}
+
+CASE(jem_eval_roc)
+{
+    jem_status status;
+    double fpr[13], tpr[13];
+    float threshold[13];
+    int64_t n;
+    TRIED(status, jem_eval_roc(w->x, 6, w->x + 6, 6, 13, fpr, tpr, threshold, &n));
+    return status;
+}
+
+CASE(jem_eval_threshold)
+{
+    jem_status status;
+    float threshold;
+    TRIED(status, jem_eval_threshold(w->x, 6, 0.9, &threshold));
+    return status;
+}
+
+CASE(jem_eval_histogram)
+{
+    jem_status status;
+    int64_t count[4];
+    TRIED(status, jem_eval_histogram(w->x, 6, -1, 1, 4, count));
     return status;
 }
 
@@ -460,6 +577,10 @@ const case_of cases[] = {NAMED(jem_context_create),
                          NAMED(jem_model_save_memory),
                          NAMED(jem_model_metadata_set),
                          NAMED(jem_model_set_precision),
+                         NAMED(jem_context_create_hosted),
+                         NAMED(jem_model_calibrate),
+                         NAMED(jem_model_predict),
+                         NAMED(jem_dataset_balanced),
                          NAMED(jem_model_logits),
                          NAMED(jem_model_features),
                          NAMED(jem_model_energy),
@@ -492,9 +613,17 @@ const case_of cases[] = {NAMED(jem_context_create),
                          NAMED(jem_trainer_run),
                          NAMED(jem_trainer_save),
                          NAMED(jem_trainer_resume),
+                         NAMED(jem_trainer_ema_model),
+                         NAMED(jem_trainer_best_model),
                          NAMED(jem_eval_logits),
                          NAMED(jem_eval_score),
                          NAMED(jem_eval_score_data),
+                         NAMED(jem_eval_refine),
+                         NAMED(jem_eval_refined_logits),
+                         NAMED(jem_eval_temperature),
+                         NAMED(jem_eval_roc),
+                         NAMED(jem_eval_threshold),
+                         NAMED(jem_eval_histogram),
                          NAMED(jem_eval_ece),
                          NAMED(jem_eval_ood),
                          NAMED(jem_array_load),

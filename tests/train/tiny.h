@@ -31,7 +31,8 @@ static inline jem_dataset *tiny_data(jem_context *context, int64_t n)
     return data;
 }
 
-static inline tiny tiny_of(int64_t threads, const char *settings)
+/* All but the trainer. */
+static inline tiny tiny_untrained(int64_t threads, const char *settings)
 {
     tiny t = {0};
     OK(jem_config_create(&t.config));
@@ -44,6 +45,12 @@ static inline tiny tiny_of(int64_t threads, const char *settings)
     OK(jem_context_create(&t.context, t.config));
     OK(jem_model_create(&t.model, t.context, t.config));
     t.data = tiny_data(t.context, DATA);
+    return t;
+}
+
+static inline tiny tiny_of(int64_t threads, const char *settings)
+{
+    tiny t = tiny_untrained(threads, settings);
     OK(jem_trainer_create(&t.trainer, t.model, t.data, t.config));
     return t;
 }
