@@ -10,7 +10,7 @@ struct jem__pack {
     int32_t form;    /* see jem__model_pack */
     int64_t version; /* of the weights it was made from; -1: not yet */
     jem__layout *layout, *plain;
-    jem__primitive *reorder;
+    jem__primitive *reorder; /* NULL: the form is in the layout already */
     jem__call *call;
     jem__stream *stream;
     float *source; /* the weights in a form other than their own */
@@ -25,9 +25,9 @@ void jem__pack_destroy(jem__pack *pack)
     jem__primitive_destroy(pack->reorder);
     jem__layout_destroy(pack->layout);
     jem__layout_destroy(pack->plain);
+    if (pack->data != pack->source) jem__free(pack->data);
     jem__free(pack->source);
     jem__free(pack->scratch);
-    jem__free(pack->data);
     jem__free(pack);
 }
 
@@ -69,6 +69,10 @@ static jem_status create(jem__pack *pack, jem_model *model, const jem__layout *l
     JEM__TRY(jem__layout_clone(&pack->layout, layout));
     JEM__TRY(jem__layout_create(&pack->plain, JEM__F32, edge ? 3 : (int32_t)p->dimensions,
                                 edge ? matrices : shape));
+    if (pack->source && jem__layout_equal(pack->plain, layout)) {
+        pack->data = pack->source;
+        return JEM_OK;
+    }
     JEM__TRY(jem__primitive_reorder(&pack->reorder, model->engine, pack->plain, pack->layout));
     JEM__TRY(jem__alloc(&pack->data, jem__layout_bytes(layout), 1));
     if (jem__primitive_scratch(pack->reorder) > 0)
@@ -125,7 +129,7 @@ static jem_status refresh_task(void *user, int64_t index, int64_t worker)
     (void)worker;
     if (pack->version == model->version) return JEM_OK;
     transform(pack, &model->parameters[pack->parameter]);
-    JEM__TRY(jem__call_run(pack->call, pack->stream));
+    if (pack->reorder) JEM__TRY(jem__call_run(pack->call, pack->stream));
     pack->version = model->version;
     return JEM_OK;
 }

@@ -45,28 +45,30 @@ static const double filters2[4][3] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0
 static const double filters4[6][3] = {{16. / 9, 0, 0},       {-1, -.5, -.25},        {-1, .5, -.25},
                                       {1. / 9, 1. / 6, .25}, {1. / 9, -1. / 6, .25}, {0, 0, 1}};
 
-/* G w G^T into every `step`-th number of out. */
+/* G w G^T of one kernel w into every `step`-th number of out. */
 static void transform(const double (*g)[3], int64_t side, const double w[3][3], int64_t step,
                       float *out)
 {
+    double half[6][3];
     for (int64_t i = 0; i < side; i++)
-        for (int64_t j = 0; j < side; j++) {
-            double sum = 0;
-            for (int a = 0; a < 3; a++)
-                for (int b = 0; b < 3; b++) sum += g[i][a] * w[a][b] * g[j][b];
-            out[(i * side + j) * step] = (float)sum;
-        }
+        for (int b = 0; b < 3; b++)
+            half[i][b] = g[i][0] * w[0][b] + g[i][1] * w[1][b] + g[i][2] * w[2][b];
+    for (int64_t i = 0; i < side; i++)
+        for (int64_t j = 0; j < side; j++)
+            out[(i * side + j) * step] =
+                (float)(half[i][0] * g[j][0] + half[i][1] * g[j][1] + half[i][2] * g[j][2]);
 }
 
 void jem__winograd_weights(int64_t edge, const float *weights, int64_t o, int64_t i, int32_t turned,
                            float *out)
 {
     const double(*g)[3] = edge == 2 ? filters2 : filters4;
-    for (int64_t k = 0; k < o; k++)
-        for (int64_t c = 0; c < i; c++) {
-            const float *from = weights + (k * i + c) * 9;
+    int64_t rows = turned ? o : i, columns = turned ? i : o; /* of each place's matrix */
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++) {
+            const float *from = weights + (turned ? r * i + c : c * i + r) * 9;
             double w[3][3];
-            for (int a = 0; a < 9; a++) w[a / 3][a % 3] = from[turned ? 8 - a : a];
-            transform(g, edge + 2, w, o * i, out + (turned ? k * i + c : c * o + k));
+            for (int a = 0; a < 9; a++) w[a / 3][a % 3] = (double)from[turned ? 8 - a : a];
+            transform(g, edge + 2, w, o * i, out + r * columns + c);
         }
 }
