@@ -163,6 +163,24 @@ static jem_status room_for_slots(jem_pass *pass, int64_t count)
     return JEM_OK;
 }
 
+/* Room for the pieces and, behind them, the turns. */
+static jem_status room_for_pieces(learning *l, int64_t pieces)
+{
+    jem_pass *pass = l->pass;
+    int64_t turns = pass->model->graph.parameter_count, front = pieces * (int64_t)sizeof *l->pieces;
+    int64_t bytes = front + turns * (int64_t)sizeof *l->turn;
+    if (pass->room_bytes < bytes) {
+        jem__free(pass->room);
+        pass->room_bytes = 0;
+        JEM__TRY(jem__alloc(&pass->room, bytes, 1));
+        pass->room_bytes = bytes;
+    }
+    l->pieces = (piece *)pass->room;
+    l->turn = (int64_t *)(pass->room + front);
+    memset(l->turn, 0, (size_t)turns * sizeof *l->turn);
+    return JEM_OK;
+}
+
 static jem_status learn_apart(jem_pass *pass, const jem__batch *batches, int64_t count,
                               const volatile int32_t *cancel)
 {
@@ -172,15 +190,12 @@ static jem_status learn_apart(jem_pass *pass, const jem__batch *batches, int64_t
     pthread_mutex_init(&l.lock, NULL);
     pthread_cond_init(&l.moved, NULL);
     jem__pool *pool = pass->model->context->pool;
-    jem_status status = jem__alloc(&l.pieces, pieces, sizeof *l.pieces);
-    if (!status) status = jem__calloc(&l.turn, pass->model->graph.parameter_count, sizeof *l.turn);
+    jem_status status = room_for_pieces(&l, pieces);
     if (!status) status = cut(&l, batches, count);
     if (!status) status = room_for_slots(pass, jem__pool_threads(pool) * l.kinds);
     if (!status) status = jem__model_refresh(pass->model);
     if (!status) status = jem__pool_run(pool, l.count, learn_task, &l);
     if (!status && cancelled(&l)) status = JEM_CANCELLED;
-    jem__free(l.pieces);
-    jem__free(l.turn);
     pthread_cond_destroy(&l.moved);
     pthread_mutex_destroy(&l.lock);
     return status;

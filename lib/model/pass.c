@@ -81,6 +81,7 @@ void jem__pass_free(jem_pass *pass)
     if (!pass) return;
     for (int64_t i = 0; i < pass->slot_count; i++) jem__slot_destroy(pass->slots[i]);
     jem__free(pass->slots);
+    jem__free(pass->room);
     jem__free(pass);
 }
 

@@ -16,7 +16,9 @@ struct jem_pass {
     int32_t per_slice;
     int64_t version; /* of the weights at forward; -1: no forward to go back from */
     int64_t dropout_stream, dropout_number;
-    int32_t hold;          /* running statistics stay */
+    int32_t hold;  /* running statistics stay */
+    uint8_t *room; /* learning's work space, kept for the next time */
+    int64_t room_bytes;
     struct jem_pass *next; /* among the idle ones of a model */
 };
 
