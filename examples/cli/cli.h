@@ -219,11 +219,24 @@ typedef struct report_run {
     jem_model *model;
     jem_trainer *trainer;
     const jem_config *config;
+    const char *file; /* the model's, in the folder */
     const char *folder, *data, *test, *ood;
 } report_run;
 
 /* Pictures and summary.json in the folder, and a few lines on stdout. */
 int report_write(const report_run *run);
+
+/* ---- variants.c: models beside the one that is trained ---- */
+
+/* Writes model_ema.safetensors and best.safetensors, where the run has them. */
+int variants_save(const jem_trainer *trainer, const jem_config *config, const char *folder);
+/* The model to judge a run by, if it is not the trained one itself (NULL), and its file. */
+int variants_judged(jem_model **copy, const char **name, const jem_trainer *trainer,
+                    const jem_config *config);
+/* Sets the keys model.* that are not set yet to the source's. */
+int variants_settings(const jem_model *source, jem_config *config);
+/* Copies all weights that fit, and says which do not. */
+int variants_begin(const jem_model *source, jem_model *model);
 
 /* ---- eval.c: shared with report.c ---- */
 

@@ -53,9 +53,10 @@ int metrics_write(FILE *file, const char *path, const jem_trainer *trainer)
 
 /* ---- Curves ---- */
 
-static const char *const columns[] = {"step",        "loss",          "loss_px", "loss_pyx",
-                                      "energy_data", "energy_sample", "gap",     "accuracy"};
-enum { STEP, LOSS, LOSS_PX, LOSS_PYX, DATA, SAMPLE, GAP, ACCURACY, COLUMNS };
+static const char *const columns[] = {"step",     "loss",          "loss_px",       "loss_pyx",
+                                      "loss_pxy", "energy_data",   "energy_sample", "gap",
+                                      "accuracy", "valid_accuracy"};
+enum { STEP, LOSS, LOSS_PX, LOSS_PYX, LOSS_PXY, DATA, SAMPLE, GAP, ACCURACY, VALID, COLUMNS };
 
 typedef struct columns_read {
     double *values[COLUMNS];
@@ -89,6 +90,14 @@ static int read_columns(columns_read *c, FILE *file)
     return code;
 }
 
+/* 1 if the column has a number. */
+static int has(const columns_read *c, int column)
+{
+    for (int64_t i = 0; i < c->count; i++)
+        if (isfinite(c->values[column][i])) return 1;
+    return 0;
+}
+
 int metrics_plot(const char *path, const char *picture)
 {
     columns_read c = {.count = 0};
@@ -104,8 +113,9 @@ int metrics_plot(const char *path, const char *picture)
         {"Losses",
          "step",
          "loss",
-         {SERIES("total", LOSS), SERIES("of p(x)", LOSS_PX), SERIES("of p(y|x)", LOSS_PYX)},
-         3,
+         {SERIES("total", LOSS), SERIES("of p(x)", LOSS_PX), SERIES("of p(y|x)", LOSS_PYX),
+          SERIES("of p(x,y)", LOSS_PXY)},
+         3 + has(&c, LOSS_PXY),
          0,
          0},
         {"Mean energies",
@@ -116,7 +126,14 @@ int metrics_plot(const char *path, const char *picture)
          0,
          0},
         {"Energy gap, data minus samples", "step", "gap", {SERIES(NULL, GAP)}, 1, 0, 0},
-        {"Accuracy on training batches", "step", "accuracy", {SERIES(NULL, ACCURACY)}, 1, 0, 1.02},
+        {has(&c, VALID) ? "Accuracy" : "Accuracy on training batches",
+         "step",
+         "accuracy",
+         {SERIES(has(&c, VALID) ? "training batches" : NULL, ACCURACY),
+          SERIES("validation", VALID)},
+         1 + has(&c, VALID),
+         0,
+         1.02},
     };
 #undef SERIES
     if (!code && c.count) code = plot_lines(picture, "Training", panels, COUNT(panels));

@@ -1,6 +1,7 @@
 /* What a finished run is worth: pictures, summary.json, a few lines. */
 #include "cli.h"
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,6 +121,27 @@ static int scores(const report_run *run, const images *test, rating *ratings, in
 
 /* ---- summary.json and the terminal ---- */
 
+static double metric_of(const jem_trainer *trainer, const char *name)
+{
+    double values[64];
+    if (jem_trainer_metrics(trainer, values, COUNT(values)) < 0) return NAN;
+    for (int64_t i = 0; i < jem_trainer_metric_count() && i < COUNT(values); i++)
+        if (!strcmp(jem_trainer_metric_name(i), name)) return values[i];
+    return NAN;
+}
+
+/* The best model in validation, if there was one. */
+static void json_best(json *out, const jem_trainer *trainer)
+{
+    double step = metric_of(trainer, "best_step");
+    if (!isfinite(step)) return;
+    json_object(out, "best_in_validation");
+    json_integer(out, "step", (int64_t)step);
+    json_number(out, "accuracy", metric_of(trainer, "best_accuracy"));
+    json_number(out, "nll", metric_of(trainer, "best_nll"));
+    json_close(out, '}');
+}
+
 static int write_summary(const report_run *run, const evaluation *e, const rating *ratings,
                          int64_t count, const char *path)
 {
@@ -132,7 +154,9 @@ static int write_summary(const report_run *run, const evaluation *e, const ratin
     json_object(&out, NULL);
     json_text(&out, "data", run->data);
     json_text(&out, "test", run->test);
+    json_text(&out, "model", run->file);
     json_integer(&out, "steps", step);
+    json_best(&out, run->trainer);
     json_integer(&out, "test_images", e->images);
     json_number(&out, "accuracy", e->accuracy);
     json_number(&out, "nll", e->nll);
@@ -164,13 +188,18 @@ static void print_summary(const report_run *run, const evaluation *e, const rati
 {
     int64_t step;
     jem_trainer_progress(run->trainer, &step, NULL);
-    printf("%" PRId64 " steps; on %" PRId64 " test images of %s:\n", step, e->images, run->test);
+    printf("%" PRId64 " steps; %s on %" PRId64 " test images of %s:\n", step, run->file, e->images,
+           run->test);
     printf("  accuracy %.2f %%   NLL %.4f   ECE %.2f %%\n", 100 * e->accuracy, e->nll,
            100 * e->ece);
     for (int64_t i = 0; i < count; i++)
         for (int j = 0; j < SCORES; j++)
             printf("  AUROC of %s against %s: %.4f\n", score_titles[j], ratings[i].name,
                    ratings[i].by[j].auroc);
+    double best = metric_of(run->trainer, "best_step");
+    if (isfinite(best))
+        printf("  best in validation: step %.0f, accuracy %.2f %% (best.safetensors)\n", best,
+               100 * metric_of(run->trainer, "best_accuracy"));
     printf("Written to %s:\n"
            "  model.safetensors  checkpoint.safetensors  metrics.jsonl  summary.json\n"
            "  curves.png  reliability.png  scores.png  samples.png\n",

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 static struct {
-    const char *data, *test, *ood, *preset, *output;
+    const char *data, *test, *ood, *preset, *init, *output;
     int resume, overwrite;
     int64_t log_every, sample_every;
     double save_every;
@@ -21,6 +21,8 @@ static const option options[] = {
     {"test", OPTION_TEXT, 0, &given.test, "SOURCE", "test data [test split of --data]"},
     {"ood", OPTION_TEXT, 0, &given.ood, "SOURCE", "unknown data for the final report"},
     {"preset", OPTION_TEXT, 0, &given.preset, "NAME", "a recipe; settings change it"},
+    {"init", OPTION_TEXT, 0, &given.init, "FILE",
+     "begin with this model's network and weights, where they fit"},
     {"iterations", OPTION_KEY, 0, "trainer.iterations", "N", NULL},
     {"resume", OPTION_FLAG, 0, &given.resume, NULL,
      "continue the run in --output, with its settings"},
@@ -182,15 +184,28 @@ static int describe(const run *r)
     return *text ? check(jem_model_metadata_set(r->model, "training", text)) : 0;
 }
 
+/* The model to begin with, NULL without --init: a resumed run has its own weights. Its
+   settings are those of the run, unless the user gave others. */
+static int open_source(run *r, jem_model **source)
+{
+    if (!given.init || given.resume) return 0;
+    TRY(check(jem_model_load(source, r->context, given.init)));
+    return variants_settings(*source, r->config);
+}
+
 static int make_model(run *r)
 {
     int64_t classes;
+    jem_model *source = NULL;
+    TRY(open_source(r, &source));
     TRY(check(jem_dataset_info(r->data.data, NULL, NULL, NULL, NULL, &classes)));
     TRY(check(jem_config_set_i64(r->config, "model.classes", classes)));
     TRY(check(jem_config_set_i64(r->config, "model.channels", r->data.channels)));
     TRY(check(jem_config_set_i64(r->config, "model.height", r->data.height)));
     TRY(check(jem_config_set_i64(r->config, "model.width", r->data.width)));
     TRY(check(jem_model_create(&r->model, r->context, r->config)));
+    if (source) TRY(variants_begin(source, r->model));
+    jem_model_destroy(source);
     TRY(model_tell_precision(r->model, r->config));
     TRY(name_classes(r, classes));
     return describe(r);
@@ -241,6 +256,7 @@ static int set_up(run *r)
 static int save(run *r)
 {
     TRY(check(jem_model_save(r->model, r->file)));
+    TRY(variants_save(r->trainer, r->config, given.output));
     TRY(check(jem_trainer_save(r->trainer, r->checkpoint)));
     r->saved = now();
     return 0;
@@ -346,6 +362,7 @@ static int steps(run *r)
 static int finish(run *r)
 {
     char picture[4200];
+    jem_model *copy;
     report_run report = {.context = r->context,
                          .model = r->model,
                          .trainer = r->trainer,
@@ -356,7 +373,11 @@ static int finish(run *r)
                          .ood = given.ood};
     join(picture, sizeof picture, given.output, "curves.png");
     TRY(metrics_plot(r->metrics, picture));
-    return report_write(&report);
+    TRY(variants_judged(&copy, &report.file, r->trainer, r->config));
+    if (copy) report.model = copy;
+    int code = report_write(&report);
+    jem_model_destroy(copy);
+    return code;
 }
 
 int run_train(int argc, char **argv)

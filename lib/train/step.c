@@ -378,7 +378,7 @@ jem_status jem__trainer_validate(jem_trainer *t)
 {
     const volatile int32_t *cancel = jem__sampler_cancel_flag(t->sampler);
     jem_model *model = t->model;
-    if (!jem__validation_due(&t->validation, t->step, t->iterations)) return JEM_OK;
+    if (!jem__validation_due(&t->validation, t->step)) return JEM_OK;
     if (t->average.values) JEM__TRY(jem__model_with(&model, t->model, t->average.values));
     jem_status status = jem__validation_run(&t->validation, model, t->step, cancel);
     if (model != t->model) jem_model_destroy(model);

@@ -24,8 +24,8 @@ enum { JEM__ACCURACY, JEM__NLL, JEM__BEST_ACCURACY, JEM__BEST_NLL };
 jem_status jem__validation_read(jem__validation *validation, const jem_config *config,
                                 jem_model *model, jem_dataset *data, jem_dataset **rest);
 void jem__validation_clear(jem__validation *validation);
-/* 1 if the model after `step` of `last` steps is to be validated and has not been. */
-int32_t jem__validation_due(const jem__validation *validation, int64_t step, int64_t last);
+/* 1 if the model after `step` is to be validated and has not been. */
+int32_t jem__validation_due(const jem__validation *validation, int64_t step);
 /* Judges the model after `step`; nothing changes unless it ends well. JEM_CANCELLED if
  *cancel gets set. */
 jem_status jem__validation_run(jem__validation *validation, jem_model *model, int64_t step,

@@ -371,11 +371,14 @@ START_TEST(bad_settings)
     refused("trainer.labels_per_class=21", NULL, JEM_ERROR_ARGUMENT,
             "trainer.labels_per_class: jem_dataset_balanced: class 0 has 20 images");
     refused("trainer.labels_per_class=1000", NULL, JEM_ERROR_ARGUMENT, "1..60");
-    refused("trainer.labels_per_class=20 trainer.validation=1", NULL, JEM_ERROR_ARGUMENT,
-            "has 19 images");
+    refused("trainer.labels_per_class=20 trainer.validation=1 trainer.validate_every=1", NULL,
+            JEM_ERROR_ARGUMENT, "has 19 images");
     refused("trainer.validation=60", NULL, JEM_ERROR_CONFIG, "fewer than the 60");
-    refused("trainer.validation=59", NULL, JEM_ERROR_ARGUMENT, "none of its 1 images to train on");
-    refused("trainer.validation=10 trainer.pyx=0", NULL, JEM_ERROR_CONFIG, "trainer.pyx");
+    refused("trainer.validation=59 trainer.validate_every=1", NULL, JEM_ERROR_ARGUMENT,
+            "none of its 1 images to train on");
+    refused("trainer.validation=10 trainer.validate_every=2 trainer.pyx=0", NULL, JEM_ERROR_CONFIG,
+            "trainer.pyx");
+    refused("trainer.validation=10", NULL, JEM_ERROR_CONFIG, "no validation would take place");
     refused("optimizer.nesterov=1", NULL, JEM_ERROR_CONFIG, "optimizer.nesterov");
 }
 END_TEST
