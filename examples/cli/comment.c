@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { HEAD = 33 }; /* of a PNG: signature and IHDR, which must come first */
 
@@ -51,14 +52,21 @@ static int whole_file(const char *path, unsigned char **bytes, size_t *size)
     return 0;
 }
 
+/* Beside the file first, so that the picture stays whole. */
 static int write_parts(const char *path, const unsigned char *bytes, size_t size,
                        const unsigned char *chunk, size_t length)
 {
-    FILE *file = fopen(path, "wb");
+    char beside[4300];
+    snprintf(beside, sizeof beside, "%s~", path);
+    FILE *file = fopen(beside, "wb");
     int bad = !file || fwrite(bytes, 1, HEAD, file) != HEAD ||
               fwrite(chunk, 1, length, file) != length ||
               fwrite(bytes + HEAD, 1, size - HEAD, file) != size - HEAD;
-    if ((file && fclose(file)) || bad) return fail("%s: cannot write: %s", path, strerror(errno));
+    if ((file && fclose(file)) || bad || rename(beside, path)) {
+        int code = fail("%s: cannot write: %s", path, strerror(errno));
+        unlink(beside);
+        return code;
+    }
     return 0;
 }
 

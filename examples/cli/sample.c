@@ -1,27 +1,39 @@
-/* jem sample: Langevin chains from given or uniform starts. */
-#include "cli.h"
+/* jem sample: Langevin chains, where they begin and where they end. */
+#include "chains.h"
+#include "draw.h"
 #include <stdlib.h>
 #include <string.h>
 
 static struct {
-    const char *model, *start, *start_from, *labels, *output;
-    int64_t count, per_class;
-    int as_trained;
+    const char *model, *start, *start_from, *buffer, *data, *labels, *output, *strip;
+    int64_t count, per_class, best, strip_rows;
+    int as_trained, captions, compact;
     settings settings;
-} given;
+} given = {.strip_rows = 10};
 
 static const option options[] = {
     {"model", OPTION_TEXT, 1, &given.model, "FILE", "the model, safetensors"},
     {"output", OPTION_TEXT, 1, &given.output, "FILE",
-     "where the chains end: O.npy, float32 [n,C,H,W], or O.png, a grid"},
+     "where the chains end: .npy, float32 [n,C,H,W], or a grid: .png, .pdf, .svg"},
     {"start", OPTION_TEXT, 0, &given.start, "X.npy", "where they start, float32 [n,C,H,W]"},
-    {"start-from", OPTION_TEXT, 0, &given.start_from, "uniform",
-     "without --start: noise, uniform in [-1,1]"},
+    {"start-from", OPTION_TEXT, 0, &given.start_from, "KIND",
+     "without --start: uniform, noise in [-1,1], or gaussian, class Gaussians"},
+    {"data", OPTION_TEXT, 0, &given.data, "SOURCE",
+     "the data of the class Gaussians [those in the model]"},
+    {"buffer", OPTION_TEXT, 0, &given.buffer, "FILE",
+     "start from a replay buffer: random slots of a run's checkpoint, or of X.npy"},
     {"labels", OPTION_TEXT, 0, &given.labels, "Y.npy",
      "int64 or int32 [n]: chains follow E(x,y) in place of E(x)"},
     {"count", OPTION_INTEGER, 0, &given.count, "N", "chains without --start and --labels [64]"},
     {"per-class", OPTION_INTEGER, 0, &given.per_class, "N",
      "N chains of each class, a class a row; chains follow E(x,y)"},
+    {"best", OPTION_INTEGER, 0, &given.best, "N",
+     "keep the N of largest log p(x), with --per-class of each class; says so"},
+    {"strip", OPTION_TEXT, 0, &given.strip, "FILE",
+     "a picture of the first chains from start to end: .png, .pdf, .svg"},
+    {"strip-chains", OPTION_INTEGER, 0, &given.strip_rows, "N", "how many, up to 12 [10]"},
+    {"captions", OPTION_FLAG, 0, &given.captions, NULL,
+     "class names and a caption in a PNG, too; PDF and SVG have them"},
     {"as-trained", OPTION_FLAG, 0, &given.as_trained, NULL,
      "begin with the sampler settings that the model was trained with"},
     {"steps", OPTION_KEY, 0, "sampler.steps", "K", NULL},
@@ -31,18 +43,22 @@ static const option options[] = {
     {"clamp", OPTION_KEY_FLAG, 0, "sampler.clamp", NULL, NULL},
     {"noise-after-clamp", OPTION_KEY_FLAG, 0, "sampler.noise_after_clamp", NULL, NULL},
     {"seed", OPTION_KEY, 0, "sampler.seed", "N", NULL},
+    {"json", OPTION_FLAG, 0, &given.compact, NULL, "say what was done as JSON on one line"},
     {"threads", OPTION_KEY, 0, "context.threads", "N", NULL},
     {"precision", OPTION_KEY, 0, "model.precision", "NAME", NULL},
 };
 
-static const command self = {"sample",
-                             "Moves images by Langevin dynamics towards lower energy. A step is\n"
-                             "x <- box(x - step_size * clamp(dE/dx) + noise * normal).",
-                             "The same seed gives the same images whatever the number of threads.",
-                             options,
-                             COUNT(options),
-                             &given.settings,
-                             "sampler context"};
+static const command self = {
+    "sample",
+    "Moves images by Langevin dynamics towards lower energy. A step is\n"
+    "x <- box(x - step_size * clamp(dE/dx) + noise * normal).",
+    "The same seed gives the same images whatever the number of threads. All chains are shown,\n"
+    "in their order, unless --best asks for a selection: the caption, the text inside the\n"
+    "picture file and the output then say so.",
+    options,
+    COUNT(options),
+    &given.settings,
+    "sampler dataset context"};
 
 typedef struct work {
     jem_context *context;
@@ -51,26 +67,61 @@ typedef struct work {
     jem_sampler *sampler;
     jem_array *array;
     int32_t *y;
-    float *x;
-    int64_t n, c, h, w, classes, steps;
+    float *x, *log_px;
+    int64_t made, n, c, h, w, classes, steps; /* chains made, and kept */
+    strip strip;
+    char how[4400]; /* where the chains started, in words */
 } work;
+
+/* ---- Before anything is read ---- */
+
+static int wrong(const char *name, const char *got, const char *expected)
+{
+    fail("--%s: got '%s', expected %s", name, got, expected);
+    return CODE_USAGE;
+}
+
+static int exclude(const char *text)
+{
+    fail("%s", text);
+    return CODE_USAGE;
+}
+
+static int check_options(void)
+{
+    int kinds = (given.start != NULL) + (given.start_from != NULL) + (given.buffer != NULL);
+    if (!has_suffix(given.output, ".npy") && !page_suffix(given.output))
+        return wrong("output", given.output, "a name that ends in .npy, .png, .pdf or .svg");
+    if (given.strip && !page_suffix(given.strip))
+        return wrong("strip", given.strip, "a name that ends in .png, .pdf or .svg");
+    if (given.start_from && strcmp(given.start_from, "uniform") &&
+        strcmp(given.start_from, "gaussian"))
+        return wrong("start-from", given.start_from,
+                     "uniform or gaussian (--buffer FILE starts from a buffer)");
+    if (kinds > 1) return exclude("--start, --start-from and --buffer exclude each other");
+    if (given.data && (given.start || given.buffer))
+        return exclude("--data is for class Gaussians: it excludes --start and --buffer");
+    if (given.per_class && (given.start || given.labels || given.count))
+        return exclude(
+            "--per-class decides starts, labels and count: it excludes --start, --labels, --count");
+    return 0;
+}
+
+/* ---- Where chains begin ---- */
+
+/* The option's kind of start, else the recipe's or the settings', else uniform. */
+static int choose_start(work *k)
+{
+    const char *kind = given.start_from;
+    if (given.data) kind = "gaussian";
+    if (given.start || given.buffer) kind = "uniform"; /* none is made */
+    return kind ? check(jem_config_set_str(k->config, "sampler.start", kind)) : 0;
+}
 
 static int load(work *k)
 {
-    if (!has_suffix(given.output, ".npy") && !has_suffix(given.output, ".png")) {
-        fail("--output: got '%s', expected a name that ends in .npy or .png", given.output);
-        return CODE_USAGE;
-    }
-    if (given.start_from && strcmp(given.start_from, "uniform")) {
-        fail("--start-from: got '%s', expected uniform", given.start_from);
-        return CODE_USAGE;
-    }
+    TRY(check_options());
     TRY(check(jem_config_create(&k->config)));
-    if (given.per_class && (given.start || given.labels || given.count)) {
-        fail(
-            "--per-class decides starts, labels and count: it excludes --start, --labels, --count");
-        return CODE_USAGE;
-    }
     TRY(settings_apply(&given.settings, k->config));
     TRY(check(jem_context_create(&k->context, k->config)));
     TRY(model_open(&k->model, k->context, given.model, k->config));
@@ -79,7 +130,7 @@ static int load(work *k)
     /* Chains are the caller's here: the replay buffer stays empty. */
     TRY(check(jem_config_set_i64(k->config, "sampler.buffer", 1)));
     TRY(check(jem_config_set_i64(k->config, "sampler.conditional", 0)));
-    TRY(check(jem_config_set_str(k->config, "sampler.start", "uniform")));
+    TRY(choose_start(k));
     TRY(check(jem_config_get_i64(k->config, "sampler.steps", &k->steps)));
     return check(jem_sampler_create(&k->sampler, k->model, k->config));
 }
@@ -93,6 +144,34 @@ static int label_each_class(work *k)
     if (!k->y) return CODE_FAILED;
     for (int64_t i = 0; i < k->n; i++) k->y[i] = (int32_t)(i / given.per_class);
     return 0;
+}
+
+/* Starts that the sampler makes. */
+static int from_sampler(work *k)
+{
+    char kind[32];
+    images data = {0};
+    TRY(check(jem_config_get_str(k->config, "sampler.start", kind, sizeof kind, NULL)));
+    if (!strcmp(kind, "uniform"))
+        snprintf(k->how, sizeof k->how, "uniform noise");
+    else
+        snprintf(k->how, sizeof k->how, "class Gaussians of %.4000s",
+                 given.data ? given.data : "the model");
+    if (given.data) {
+        TRY(images_open(&data, k->context, given.data, k->config, "train", k->c, k->h, k->w));
+        int code = check(jem_sampler_set_data(k->sampler, data.data));
+        images_close(&data);
+        TRY(code);
+    }
+    return check(jem_sampler_start(k->sampler, k->y, 0, k->n, k->x));
+}
+
+static int from_buffer(work *k)
+{
+    int64_t seed;
+    TRY(check(jem_config_get_i64(k->config, "sampler.seed", &seed)));
+    return buffer_starts(given.buffer, k->model, (uint64_t)seed, k->y, k->n, k->x, k->how,
+                         sizeof k->how);
 }
 
 /* The chains' images, labels and number. */
@@ -116,33 +195,173 @@ static int begin(work *k)
     if (k->n > INT64_MAX / image / 8) return fail("--count: %" PRId64 " is too many", k->n);
     k->x = allocate(k->n * image, sizeof *k->x);
     if (!k->x) return CODE_FAILED;
-    if (start)
-        memcpy(k->x, start, (size_t)(k->n * image) * sizeof *start);
-    else
-        TRY(check(jem_sampler_start(k->sampler, NULL, 0, k->n, k->x)));
+    if (!start) return given.buffer ? from_buffer(k) : from_sampler(k);
+    snprintf(k->how, sizeof k->how, "%.4000s", given.start);
+    memcpy(k->x, start, (size_t)(k->n * image) * sizeof *start);
     return 0;
 }
 
-/* In a few calls, for the bar; what a step does depends on its number alone. */
-static int walk(work *k)
+/* ---- Selection ---- */
+
+typedef struct ranked {
+    float log_px;
+    int64_t index;
+} ranked;
+
+static int descending(const void *a, const void *b)
 {
-    int64_t part = k->steps / 100 + 1;
-    progress bar;
-    progress_begin(&bar, "steps", 0, k->steps);
-    for (int64_t i = 0; i < k->steps; i += part) {
-        int64_t steps = k->steps - i < part ? k->steps - i : part;
-        TRY(check(jem_sampler_step(k->sampler, k->x, k->y, k->n, 0, i, steps)));
-        progress_update(&bar, i + steps, NULL);
-    }
-    progress_end(&bar);
+    const ranked *p = a, *q = b;
+    if (p->log_px != q->log_px) return p->log_px < q->log_px ? 1 : -1;
+    return (p->index > q->index) - (p->index < q->index);
+}
+
+static int check_best(const work *k)
+{
+    int64_t of = given.per_class ? given.per_class : k->n;
+    if (given.best <= of) return 0;
+    fail("--best: got %" PRId64 ", expected at most the %" PRId64 " chains%s", given.best, of,
+         given.per_class ? " of each class" : "");
+    return CODE_USAGE;
+}
+
+static int rate(work *k)
+{
+    k->log_px = allocate(k->n, sizeof *k->log_px);
+    if (!k->log_px) return CODE_FAILED;
+    TRY(check(jem_model_energy(k->model, k->x, NULL, k->n, k->log_px)));
+    for (int64_t i = 0; i < k->n; i++) k->log_px[i] = -k->log_px[i];
     return 0;
 }
 
-static int save(const work *k)
+/* The best of each class, or of all, in the order of log p(x). */
+static int keep_best(work *k)
+{
+    int64_t part = given.per_class ? given.per_class : k->n, image = k->c * k->h * k->w, kept = 0;
+    ranked *order = allocate(part, sizeof *order);
+    float *x = allocate(k->n / part * given.best * image, sizeof *x);
+    int code = order && x ? 0 : CODE_FAILED;
+    for (int64_t first = 0; !code && first < k->n; first += part) {
+        for (int64_t i = 0; i < part; i++) order[i] = (ranked){k->log_px[first + i], first + i};
+        qsort(order, (size_t)part, sizeof *order, descending);
+        for (int64_t i = 0; i < given.best; i++, kept++) {
+            memcpy(x + kept * image, k->x + order[i].index * image, (size_t)image * sizeof *x);
+            k->log_px[kept] = order[i].log_px; /* a place that was read before */
+        }
+    }
+    free(order);
+    free(k->x);
+    k->x = x;
+    k->n = kept;
+    return code;
+}
+
+/* ---- Where chains end ---- */
+
+/* What was done, in a sentence that goes with every picture. */
+static void describe(const work *k, const char *which, char *text, size_t capacity)
+{
+    double size = 0, noise = 0;
+    int64_t seed = 0;
+    const char *name = strrchr(given.model, '/');
+    jem_config_get_f64(k->config, "sampler.step_size", &size);
+    jem_config_get_f64(k->config, "sampler.noise", &noise);
+    jem_config_get_i64(k->config, "sampler.seed", &seed);
+    snprintf(text, capacity,
+             "%s%" PRId64 " %schains of %" PRId64
+             " steps (size %g, noise %g) from %s; seed %" PRId64 "; model %s",
+             which, k->made, k->y ? "class-conditional " : "", k->steps, size, noise, k->how, seed,
+             name ? name + 1 : given.model);
+}
+
+static int save_sheet(const work *k, int64_t columns, const char *caption)
+{
+    char(*names)[64] = NULL;
+    if (columns && !(names = allocate(k->classes, sizeof *names))) return CODE_FAILED;
+    for (int64_t i = 0; names && i < k->classes; i++)
+        jem_model_class_name(k->model, i, names[i], sizeof names[i]);
+    const sheet s = {.title = "Samples",
+                     .caption = caption,
+                     .x = k->x,
+                     .n = k->n,
+                     .c = k->c,
+                     .h = k->h,
+                     .w = k->w,
+                     .columns = columns,
+                     .row_names = names};
+    int code = sheet_draw(given.output, &s);
+    free(names);
+    return code;
+}
+
+static int save(const work *k, const char *caption)
 {
     const int64_t shape[] = {k->n, k->c, k->h, k->w};
+    int64_t columns = !given.per_class ? 0 : given.best ? given.best : given.per_class;
     if (has_suffix(given.output, ".npy")) return array_save(given.output, k->x, 4, shape);
-    return array_save_grid(given.output, k->x, k->n, given.per_class, k->c, k->h, k->w);
+    if (!has_suffix(given.output, ".png") || given.captions || given.best)
+        return save_sheet(k, columns, caption);
+    TRY(array_save_grid(given.output, k->x, k->n, columns, k->c, k->h, k->w));
+    return comment_write(given.output, given.output, caption);
+}
+
+static int save_strip(const work *k, const chains *c)
+{
+    char which[64], caption[9000];
+    snprintf(which, sizeof which, "%s %" PRId64 " of ",
+             k->y ? "The first chain of a class each:" : "The first", k->strip.rows);
+    describe(k, which, caption, sizeof caption);
+    return strip_draw(&k->strip, c, k->model, given.strip, "Chains from start to end", caption);
+}
+
+static int tell(const work *k, const char *caption)
+{
+    double sum = 0;
+    json out;
+    if (!given.compact) {
+        printf("%s\nWritten to %s%s%s\n", caption, given.output, given.strip ? " and " : "",
+               given.strip ? given.strip : "");
+        return 0;
+    }
+    for (int64_t i = 0; i < k->n; i++) sum += (double)k->log_px[i];
+    json_open(&out, stdout, 1);
+    json_object(&out, NULL);
+    json_text(&out, "output", given.output);
+    json_text(&out, "start", k->how);
+    json_integer(&out, "chains", k->made);
+    json_integer(&out, "steps", k->steps);
+    json_integer(&out, "kept", k->n);
+    json_text(&out, "selection", given.best ? "largest log p(x)" : "none");
+    json_number(&out, "mean_log_px", sum / (double)k->n);
+    json_text(&out, "description", caption);
+    json_close(&out, '}');
+    json_end(&out);
+    return 0;
+}
+
+static int finish(work *k, const chains *c)
+{
+    char caption[9000], which[96] = "";
+    if (given.best)
+        snprintf(which, sizeof which, "Selected: the %" PRId64 " of largest log p(x)%s of ",
+                 given.best, given.per_class ? " of each class" : "");
+    describe(k, which, caption, sizeof caption);
+    if (given.strip) TRY(save_strip(k, c));
+    if (given.best || given.compact) TRY(rate(k));
+    if (given.best) TRY(keep_best(k));
+    TRY(save(k, caption));
+    return tell(k, caption);
+}
+
+static int run(work *k)
+{
+    TRY(load(k));
+    TRY(begin(k));
+    TRY(check_best(k));
+    const chains c = {k->sampler, k->x, k->y, k->n, k->c, k->h, k->w, k->steps};
+    k->made = k->n;
+    if (given.strip) TRY(strip_begin(&k->strip, &c, given.strip_rows));
+    TRY(chains_walk(&c, given.strip ? &k->strip : NULL));
+    return finish(k, &c);
 }
 
 int run_sample(int argc, char **argv)
@@ -150,12 +369,11 @@ int run_sample(int argc, char **argv)
     work k = {0};
     int code = options_parse(&self, argc, argv);
     if (code) return code < 0 ? 0 : code;
-    code = load(&k);
-    if (!code) code = begin(&k);
-    if (!code) code = walk(&k);
-    if (!code) code = save(&k);
+    code = run(&k);
+    strip_end(&k.strip);
     free(k.x);
     free(k.y);
+    free(k.log_px);
     jem_array_destroy(k.array);
     jem_sampler_destroy(k.sampler);
     jem_model_destroy(k.model);

@@ -63,6 +63,22 @@ JEM_API jem_status jem_sampler_buffer_info(const jem_sampler *sampler, int64_t *
 JEM_API jem_status jem_sampler_buffer_get(const jem_sampler *sampler, int64_t first, int64_t n,
                                           float *x);
 
+/* Steps that the chains of slots have taken: age [n]; -1 for a slot that still has its
+   start. Errors: ARGUMENT. */
+JEM_API jem_status jem_sampler_buffer_age(const jem_sampler *sampler, int64_t first, int64_t n,
+                                          int64_t *age);
+/* Puts n images [n,C,H,W] into slots first..first+n-1, as chains that have taken no step:
+   a buffer from elsewhere. Errors: ARGUMENT (slots outside; a value that is not finite),
+   MEMORY. */
+JEM_API jem_status jem_sampler_buffer_set(jem_sampler *sampler, int64_t first, int64_t n,
+                                          const float *x);
+/* Takes over the buffer of a checkpoint (jem_trainer_save) with its ages; jem_config_load
+   tells its sampler.buffer and sampler.conditional, which must be the sampler's.
+   used (may be NULL): slots that were ever drawn; the others keep their starts. The
+   count of draws stays. Errors: ARGUMENT, IO, FORMAT, SHAPE (another number of slots or
+   size of images), MEMORY; the buffer then is as it was. */
+JEM_API jem_status jem_sampler_buffer_load(jem_sampler *sampler, const char *path, int64_t *used);
+
 /* Of the last draw: mean Euclidean distance from start to end, share of pixels
    at the box's edge, mean age of the drawn slots in steps. NULL outputs are
    skipped. */

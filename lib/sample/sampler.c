@@ -133,6 +133,11 @@ void jem__sampler_cancel_taken(jem_sampler *s)
     s->cancel = 0;
 }
 
+jem_context *jem__sampler_context(const jem_sampler *s)
+{
+    return jem__model_context(s->model);
+}
+
 int32_t jem__sampler_conditional(const jem_sampler *s)
 {
     return s->conditional;
@@ -415,6 +420,11 @@ jem_status jem_sampler_buffer_get(const jem_sampler *s, int64_t first, int64_t n
                                      jem__buffer_class(b, slot), x + i * s->image));
     }
     return JEM_OK;
+}
+
+void jem__sampler_ages(const jem_sampler *s, int64_t first, int64_t n, int64_t *age)
+{
+    for (int64_t i = 0; i < n; i++) age[i] = s->buffer.age ? s->buffer.age[first + i] : -1;
 }
 
 jem_status jem_sampler_stats(const jem_sampler *s, double *distance, double *clamped, double *age)

@@ -1,5 +1,6 @@
 /* Class Gaussians in the model's file. */
 #include "base/config.h"
+#include "base/context.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "sample/factor.h"
@@ -119,6 +120,7 @@ jem_status jem_starts_fit(jem_model *model, jem_dataset *data, const jem_config 
     shape s;
     JEM__REQUIRE(model, "jem_starts_fit");
     JEM__REQUIRE(data, "jem_starts_fit");
+    JEM__ENTER(jem__model_context(model), "jem_starts_fit");
     JEM__TRY(shape_of(model, &s));
     JEM__TRY(check_shape(&s, data));
     JEM__TRY(jem__factor_fit(&factor, "jem_starts_fit", jem__model_context(model), data,
@@ -139,6 +141,7 @@ jem_status jem_starts_info(const jem_model *model, int64_t *rank, int64_t *bytes
     if (rank) *rank = 0;
     if (bytes) *bytes = 0;
     if (explained) *explained = 0;
+    JEM__ENTER(jem__model_context(model), "jem_starts_info");
     JEM__TRY(jem__factor_load(&factor, model));
     if (factor.classes == 0) return JEM_OK;
     if (rank) *rank = factor.rank;
@@ -152,6 +155,7 @@ jem_status jem_starts_info(const jem_model *model, int64_t *rank, int64_t *bytes
 jem_status jem_starts_remove(jem_model *model)
 {
     JEM__REQUIRE(model, "jem_starts_remove");
+    JEM__ENTER(jem__model_context(model), "jem_starts_remove");
     jem__model_extra_remove(model, mean_name);
     jem__model_extra_remove(model, rest_name);
     jem__model_extra_remove(model, factor_name);

@@ -98,8 +98,8 @@ works '' "$jem" sample --model $model --start-from uniform --count 5 --steps 1 -
 head -c 4 grid.png | grep -q PNG || bad "grid.png is no PNG"
 works '' "$jem" sample --model $model --per-class 2 --as-trained --steps 1 --output classes.png
 fails 2 'excludes' "$jem" sample --model $model --per-class 2 --count 3 --steps 1 --output classes.png
-fails 2 'ends in .npy or .png' "$jem" sample --model $model --steps 1 --output grid.gif
-fails 2 'expected uniform' "$jem" sample --model $model --start-from data --steps 1 --output g.png
+fails 2 'ends in .npy, .png' "$jem" sample --model $model --steps 1 --output grid.gif
+fails 2 'expected uniform or gaussian' "$jem" sample --model $model --start-from data --steps 1 --output g.png
 fails 1 'expected int64 or int32 \[3\]' "$jem" sample --model $model --start x.npy --labels x.npy \
     --steps 1 --output d.npy
 fails 2 '3 images' "$jem" sample --model $model --start x.npy --count 4 --steps 1 --output d.npy

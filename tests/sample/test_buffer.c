@@ -1,0 +1,139 @@
+/* Replay buffers that come from outside a sampler. */
+#include "helpers.h"
+#include <math.h>
+
+enum { SLOTS = 12, IMAGE = 64, N = 5 };
+
+typedef struct bench {
+    jem_context *context;
+    jem_config *config;
+    jem_model *model;
+    jem_dataset *data;
+    jem_sampler *sampler;
+} bench;
+
+static bench bench_of(const char *more)
+{
+    bench b = {.context = test_context(2)};
+    OK(jem_config_create(&b.config));
+    OK(jem_config_parse(b.config, "model.classes=3 model.channels=1 model.height=8 model.width=8 "
+                                  "sampler.buffer=12 sampler.steps=2 loader.batch=4 loader.crop=0 "
+                                  "loader.flip=0 sampler.restart=0"));
+    OK(jem_config_parse(b.config, more));
+    OK(jem_model_create(&b.model, b.context, b.config));
+    OK(jem_sampler_create(&b.sampler, b.model, b.config));
+    float x[9 * IMAGE];
+    int32_t y[9];
+    for (int i = 0; i < 9 * IMAGE; i++) x[i] = (float)sin(i);
+    for (int i = 0; i < 9; i++) y[i] = i % 3;
+    OK(jem_dataset_create(&b.data, b.context, x, JEM_TYPE_F32, y, 9, 1, 8, 8));
+    return b;
+}
+
+static void bench_end(bench *b)
+{
+    jem_sampler_destroy(b->sampler);
+    jem_dataset_destroy(b->data);
+    jem_model_destroy(b->model);
+    jem_config_destroy(b->config);
+    jem_context_destroy(b->context);
+}
+
+START_TEST(what_is_set_is_drawn)
+{
+    bench b = bench_of("sampler.noise=0 sampler.step_size=0");
+    float mine[SLOTS * IMAGE], x[N * IMAGE];
+    int64_t age[SLOTS];
+    for (int i = 0; i < SLOTS * IMAGE; i++) mine[i] = (float)(i / IMAGE) / SLOTS;
+    OK(jem_sampler_buffer_age(b.sampler, 0, SLOTS, age));
+    for (int i = 0; i < SLOTS; i++) ck_assert_int_eq(age[i], -1);
+    OK(jem_sampler_buffer_set(b.sampler, 0, 4, mine));
+    OK(jem_sampler_buffer_set(b.sampler, 4, SLOTS - 4, mine + 4 * IMAGE));
+    OK(jem_sampler_draw(b.sampler, NULL, N, x));
+    for (int i = 0; i < N; i++) {
+        int slot = (int)lroundf(x[i * IMAGE] * SLOTS);
+        ck_assert_int_eq(memcmp(x + i * IMAGE, mine + slot * IMAGE, IMAGE * sizeof *x), 0);
+        OK(jem_sampler_buffer_age(b.sampler, slot, 1, age));
+        ck_assert_int_eq(age[0], 2);
+    }
+    mine[7] = NAN;
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_buffer_set(b.sampler, 3, 1, mine), "slot 3, element 7");
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_buffer_set(b.sampler, 8, 5, mine), "within 0..12");
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_buffer_age(b.sampler, -1, 1, age), "within 0..12");
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_buffer_set(b.sampler, 0, 1, NULL), "x is NULL");
+    bench_end(&b);
+}
+END_TEST
+
+START_TEST(a_checkpoint_gives_its_buffer)
+{
+    bench b = bench_of("");
+    jem_trainer *trainer;
+    float theirs[SLOTS * IMAGE], ours[SLOTS * IMAGE];
+    int64_t age[2][SLOTS], used, counted = 0;
+    const char *path = test_path("checkpoint.safetensors");
+    OK(jem_trainer_create(&trainer, b.model, b.data, b.config));
+    OK(jem_trainer_step(trainer));
+    OK(jem_trainer_save(trainer, path));
+    OK(jem_sampler_buffer_get(jem_trainer_sampler(trainer), 0, SLOTS, theirs));
+    OK(jem_sampler_buffer_age(jem_trainer_sampler(trainer), 0, SLOTS, age[0]));
+    jem_trainer_destroy(trainer);
+    OK(jem_sampler_buffer_load(b.sampler, path, &used));
+    OK(jem_sampler_buffer_get(b.sampler, 0, SLOTS, ours));
+    OK(jem_sampler_buffer_age(b.sampler, 0, SLOTS, age[1]));
+    ck_assert_int_eq(memcmp(age[0], age[1], sizeof age[0]), 0);
+    for (int i = 0; i < SLOTS; i++) {
+        if (age[0][i] < 0) continue;
+        counted++;
+        ck_assert_int_eq(memcmp(ours + i * IMAGE, theirs + i * IMAGE, IMAGE * sizeof *ours), 0);
+    }
+    ck_assert_int_eq(used, counted);
+    ck_assert_int_gt(used, 0);
+    ck_assert_int_lt(used, SLOTS);
+    bench_end(&b);
+
+    b = bench_of("sampler.buffer=15");
+    FAILS(JEM_ERROR_SHAPE, jem_sampler_buffer_load(b.sampler, path, &used), "12 slots");
+    ck_assert_int_eq(used, 0);
+    OK(jem_model_save(b.model, test_path("model.safetensors")));
+    FAILS(JEM_ERROR_FORMAT,
+          jem_sampler_buffer_load(b.sampler, test_path("model.safetensors"), NULL),
+          "no replay buffer");
+    FAILS(JEM_ERROR_IO, jem_sampler_buffer_load(b.sampler, test_path("none"), NULL), "none");
+    bench_end(&b);
+}
+END_TEST
+
+START_TEST(a_damaged_checkpoint_changes_nothing)
+{
+    bench b = bench_of("");
+    jem_trainer *trainer;
+    float before[SLOTS * IMAGE], after[SLOTS * IMAGE];
+    int64_t size, refused = 0;
+    const char *path = test_path("damaged.safetensors");
+    OK(jem_trainer_create(&trainer, b.model, b.data, b.config));
+    OK(jem_trainer_step(trainer));
+    OK(jem_trainer_save(trainer, path));
+    jem_trainer_destroy(trainer);
+    uint8_t *bytes = test_get(path, &size);
+    OK(jem_sampler_buffer_get(b.sampler, 0, SLOTS, before));
+    for (int64_t at = 0; at < size; at += size / 40 + 1) {
+        bytes[at] ^= 0x41;
+        test_put(path, bytes, size);
+        bytes[at] ^= 0x41;
+        refused += jem_sampler_buffer_load(b.sampler, path, NULL) < 0;
+        OK(jem_sampler_buffer_get(b.sampler, 0, SLOTS, after));
+        ck_assert_int_eq(memcmp(before, after, sizeof before), 0);
+    }
+    ck_assert_int_ge(refused, 39);
+    free(bytes);
+    bench_end(&b);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *tests[] = {what_is_set_is_drawn, a_checkpoint_gives_its_buffer,
+                            a_damaged_checkpoint_changes_nothing, NULL};
+    return test_run("buffer", tests);
+}
