@@ -46,10 +46,10 @@ static jem_status one_step(profile *p, const jem__mover *mover, double *seconds)
     slot->at = 0;
     for (int32_t i = 0; i < p->plan->step_count; i++) {
         if (i == p->plan->forward_count) {
-            const float *logits = jem__slot_data(slot, p->plan->logits);
-            jem__energy(logits, NULL, slot->n, p->model->graph.classes, energy);
-            jem__energy_derivative(logits, NULL, slot->n, p->model->graph.classes,
-                                   jem__slot_data(slot, p->plan->dlogits));
+            int64_t k = p->model->graph.classes;
+            jem__outputs f = jem__slot_outputs(slot);
+            jem__energy(f, NULL, slot->n, k, energy);
+            jem__energy_derivative(f, NULL, slot->n, k, jem__slot_derivatives(slot));
             seconds[p->plan->step_count] += lap(&at);
         }
         JEM__TRY(jem__slot_run(slot, i + 1));

@@ -60,6 +60,19 @@ JEM_API jem_status jem_pass_forward(jem_pass *pass, const float *x, int64_t n, f
 JEM_API jem_status jem_pass_backward(jem_pass *pass, const float *dlogits, jem_gradient what,
                                      float *dx);
 
+/* E(x) of the images of the last forward, before backward: energy [n]. It is
+   -logsumexp of the logits, or with model.energy=head minus the output of the
+   network's energy head (Grathwohl et al. 2019, "unconditional"), which the logits
+   do not tell. Errors: ARGUMENT, STATE (no forward). */
+JEM_API jem_status jem_pass_energy(const jem_pass *pass, float *energy);
+
+/* jem_pass_backward for a loss of E(x), whichever it is: denergy [n] are the
+   loss's derivatives by E(x), and dlogits [n,classes] (NULL: none) those by the
+   logits beside that. The contrastive loss of p(x) has denergy = 1/n on data and
+   -1/n on samples. */
+JEM_API jem_status jem_pass_backward_energy(jem_pass *pass, const float *dlogits,
+                                            const float *denergy, jem_gradient what, float *dx);
+
 #ifdef __cplusplus
 }
 #endif

@@ -29,6 +29,8 @@ const jem__key jem__keys[] = {
     F("model.norm_momentum", "0.9", 0, 1, "weight of the new batch in running statistics"),
     S("model.activation", "leaky_relu", "leaky_relu|relu|silu",
       "activation; leaky_relu has slope 0.2"),
+    S("model.energy", "logsumexp", "logsumexp|head",
+      "E(x): -logsumexp of the logits, or minus a linear output of its own"),
     F("model.dropout", "0", 0, 0.95, "dropout probability inside each block"),
     S("model.class_names", "", 0, "names of the classes, comma-separated"),
     I("model.seed", "0", 0, 9e18, "seed of initial weights and dropout"),

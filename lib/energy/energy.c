@@ -15,21 +15,44 @@ double jem__logsumexp(const float *logits, int64_t k, double *p)
     return most + log(sum);
 }
 
-void jem__energy(const float *logits, const int32_t *y, int64_t n, int64_t k, float *energy)
+double jem__minus_energy(jem__outputs f, const int32_t *y, int64_t i, int64_t k)
 {
-    for (int64_t i = 0; i < n; i++)
-        energy[i] = y ? -logits[i * k + y[i]] : (float)-jem__logsumexp(logits + i * k, k, 0);
+    if (y) return (double)f.logits[i * k + y[i]];
+    return f.head ? (double)f.head[i] : jem__logsumexp(f.logits + i * k, k, 0);
 }
 
-void jem__energy_derivative(const float *logits, const int32_t *y, int64_t n, int64_t k,
-                            float *dlogits)
+void jem__energy(jem__outputs f, const int32_t *y, int64_t n, int64_t k, float *energy)
+{
+    for (int64_t i = 0; i < n; i++) energy[i] = (float)-jem__minus_energy(f, y, i, k);
+}
+
+void jem__energy_derivative(jem__outputs f, const int32_t *y, int64_t n, int64_t k,
+                            jem__derivatives d)
 {
     for (int64_t i = 0; i < n; i++) {
-        const float *row = logits + i * k;
-        float *out = dlogits + i * k;
-        double total = y ? 0 : jem__logsumexp(row, k, 0);
+        const float *row = f.logits + i * k;
+        float *out = d.logits + i * k;
+        double total = y || f.head ? 0 : jem__logsumexp(row, k, 0);
         for (int64_t j = 0; j < k; j++)
-            out[j] = y ? (j == y[i] ? -1.0f : 0.0f) : (float)-exp((double)row[j] - total);
+            out[j] = y        ? (j == y[i] ? -1.0f : 0.0f)
+                     : f.head ? 0.0f
+                              : (float)-exp((double)row[j] - total);
+        if (f.head) d.head[i] = y ? 0.0f : -1.0f;
+    }
+}
+
+void jem__energy_chain(jem__outputs f, const float *denergy, int64_t n, int64_t k,
+                       jem__derivatives d)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float *row = f.logits + i * k;
+        if (f.head) {
+            d.head[i] -= denergy[i];
+            continue;
+        }
+        double total = jem__logsumexp(row, k, 0);
+        for (int64_t j = 0; j < k; j++)
+            d.logits[i * k + j] -= (float)((double)denergy[i] * exp((double)row[j] - total));
     }
 }
 

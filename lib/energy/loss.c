@@ -48,33 +48,55 @@ jem_status jem_loss_cross_entropy(const float *logits, const int32_t *y, int64_t
     return JEM_OK;
 }
 
-jem_status jem_loss_energy(const float *logits, const int32_t *y, int64_t n, int64_t k,
-                           double weight, double *loss, float *dlogits)
+/* Adds slope times the derivative of -E of image i. */
+static void add_slope(jem__outputs f, const int32_t *y, int64_t i, int64_t k, double slope,
+                      double minus, jem__derivatives d)
 {
-    JEM__TRY(check("jem_loss_energy", logits, y, n, k));
+    if (!y && f.head) {
+        if (d.head) d.head[i] += (float)slope;
+    } else if (d.logits) {
+        add_row(f.logits + i * k, y ? y[i] : -1, k, y ? 0 : slope, slope, minus, d.logits + i * k);
+    }
+}
+
+jem_status jem__loss_energy(jem__outputs f, const int32_t *y, int64_t n, int64_t k, double weight,
+                            double *loss, jem__derivatives d)
+{
+    JEM__TRY(check("jem_loss_energy", f.logits, y, n, k));
     double sum = 0, each = weight / (double)n;
     for (int64_t i = 0; i < n; i++) {
-        const float *row = logits + i * k;
-        double total = y ? (double)row[y[i]] : jem__logsumexp(row, k, 0);
-        sum -= total;
-        if (dlogits) add_row(row, y ? y[i] : -1, k, y ? 0 : -each, -each, total, dlogits + i * k);
+        double minus = jem__minus_energy(f, y, i, k);
+        sum -= minus;
+        add_slope(f, y, i, k, -each, minus, d);
     }
     if (loss) *loss = sum * each;
     return JEM_OK;
 }
 
-jem_status jem_loss_energy_penalty(const float *logits, const int32_t *y, int64_t n, int64_t k,
-                                   double weight, double *loss, float *dlogits)
+jem_status jem__loss_energy_penalty(jem__outputs f, const int32_t *y, int64_t n, int64_t k,
+                                    double weight, double *loss, jem__derivatives d)
 {
-    JEM__TRY(check("jem_loss_energy_penalty", logits, y, n, k));
+    JEM__TRY(check("jem_loss_energy_penalty", f.logits, y, n, k));
     double sum = 0, each = weight / (double)n;
     for (int64_t i = 0; i < n; i++) {
-        const float *row = logits + i * k;
-        double minus = y ? (double)row[y[i]] : jem__logsumexp(row, k, 0); /* -E */
-        double slope = 2 * minus * each;                                  /* d E^2 / d(-E) */
+        double minus = jem__minus_energy(f, y, i, k);
         sum += minus * minus;
-        if (dlogits) add_row(row, y ? y[i] : -1, k, y ? 0 : slope, slope, minus, dlogits + i * k);
+        add_slope(f, y, i, k, 2 * minus * each, minus, d); /* d E^2 = 2 (-E) d(-E) */
     }
     if (loss) *loss = sum * each;
     return JEM_OK;
+}
+
+jem_status jem_loss_energy(const float *logits, const int32_t *y, int64_t n, int64_t k,
+                           double weight, double *loss, float *dlogits)
+{
+    return jem__loss_energy((jem__outputs){logits, NULL}, y, n, k, weight, loss,
+                            (jem__derivatives){dlogits, NULL});
+}
+
+jem_status jem_loss_energy_penalty(const float *logits, const int32_t *y, int64_t n, int64_t k,
+                                   double weight, double *loss, float *dlogits)
+{
+    return jem__loss_energy_penalty((jem__outputs){logits, NULL}, y, n, k, weight, loss,
+                                    (jem__derivatives){dlogits, NULL});
 }

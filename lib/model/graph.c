@@ -213,3 +213,15 @@ int32_t jem__graph_linear(jem__graph *g, int32_t in, const char *prefix, int64_t
         add_parameter(g, prefix, "bias", 1, shape, JEM_PARAMETER_TRAINABLE, 0, shape[1]);
     return add_node(g, &node);
 }
+
+void jem__graph_finish(jem__graph *g, int32_t features, const jem_config *config)
+{
+    jem__graph_linear(g, features, "class_output", g->classes);
+    g->head = strcmp(jem__config_str(config, "model.energy"), "head") == 0;
+    if (g->head) jem__graph_linear(g, features, "energy_output", 1);
+}
+
+int32_t jem__graph_classifier(const jem__graph *g)
+{
+    return g->node_count - 1 - g->head;
+}

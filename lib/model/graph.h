@@ -1,7 +1,8 @@
 /* A network as a small graph of operators: what is computed, not how.
 
    Node i produces value i + 1; value 0 is the input. Nodes come in the order of
-   computation. The last node is the classifier, the one before it the features. */
+   computation. The last node is the classifier, what it reads are the features; a graph
+   with an energy head has it behind the classifier, on the same features. */
 #ifndef JEM__MODEL_GRAPH_H
 #define JEM__MODEL_GRAPH_H
 
@@ -52,6 +53,7 @@ typedef struct jem__slot_info {
 typedef struct jem__graph {
     jem__image input;
     int64_t classes;
+    int32_t head; /* 1: the last node is the energy head, the one before it the classifier */
     jem__node *nodes;
     int32_t node_count, node_room;
     jem__slot_info *parameters;
@@ -82,6 +84,11 @@ int32_t jem__graph_unary(jem__graph *g, int32_t in, const jem__op *op, float num
 int32_t jem__graph_add(jem__graph *g, int32_t a, int32_t b);
 int32_t jem__graph_pool(jem__graph *g, int32_t in);
 int32_t jem__graph_linear(jem__graph *g, int32_t in, const char *prefix, int64_t outputs);
+
+/* The classifier of the features, and the energy head if model.energy says so. */
+void jem__graph_finish(jem__graph *g, int32_t features, const jem_config *config);
+/* The classifier's node, whose input are the features. */
+int32_t jem__graph_classifier(const jem__graph *g);
 
 /* Architectures: settings model.* -> graph. */
 jem_status jem__wide_resnet(jem__graph *graph, const jem_config *config);

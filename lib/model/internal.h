@@ -69,8 +69,12 @@ jem_status jem__model_plan(jem_model *model, int64_t n, int32_t wants, const jem
 jem_status jem__pass_borrow(jem_pass **pass, jem_model *model, jem_pass_mode mode);
 void jem__pass_return(jem_pass *pass);
 void jem__pass_free(jem_pass *pass); /* without touching the model's references */
-/* Forward of any n >= 0 images; outputs may be NULL. */
-jem_status jem__pass_infer(jem_pass *pass, const float *x, int64_t n, float *logits,
-                           float *features);
+/* What a forward is asked for; each may be NULL. */
+typedef struct jem__wanted {
+    float *logits, *features, *energy;
+    const int32_t *y; /* energy of E(x,y) */
+} jem__wanted;
+/* Forward of any n >= 0 images. */
+jem_status jem__pass_infer(jem_pass *pass, const float *x, int64_t n, const jem__wanted *wanted);
 
 #endif

@@ -10,7 +10,7 @@
 /* Settings that the file keeps as metadata of the same name. */
 static const char *const architecture[] = {"architecture",  "depth",      "widen_factor", "classes",
                                            "channels",      "height",     "width",        "norm",
-                                           "norm_momentum", "activation", "dropout"};
+                                           "norm_momentum", "activation", "dropout",      "energy"};
 enum { ARCHITECTURE = sizeof architecture / sizeof architecture[0] };
 
 /* ---- Metadata ---- */
@@ -283,7 +283,7 @@ jem_status jem_model_info(const jem_model *model, int64_t *channels, int64_t *he
     if (height) *height = g->input.h;
     if (width) *width = g->input.w;
     if (classes) *classes = g->classes;
-    if (features) *features = jem__graph_shape(g, g->nodes[g->node_count - 1].input[0]).c;
+    if (features) *features = jem__graph_shape(g, g->nodes[jem__graph_classifier(g)].input[0]).c;
     return JEM_OK;
 }
 

@@ -69,7 +69,7 @@ static jem_status settings(jem_config *config, const jem__safetensors *set, cons
 {
     static const char *const entries[] = {"architecture",  "depth",      "widen_factor", "classes",
                                           "channels",      "height",     "width",        "norm",
-                                          "norm_momentum", "activation", "dropout"};
+                                          "norm_momentum", "activation", "dropout",      "energy"};
     const char *format = jem__safetensors_metadata(set, "format");
     if (format && strcmp(format, "jem") != 0 && strcmp(format, "pt") != 0)
         return jem__fail(JEM_ERROR_FORMAT, "%s: metadata format is '%.32s', expected 'jem'", file,

@@ -275,48 +275,87 @@ jem_status jem__pass_reduce(jem_pass *pass)
                          reduce_task, pass);
 }
 
-static jem_status check_backward(const jem_pass *pass, jem_gradient what, const float *dx)
+static jem_status check_backward(const jem_pass *pass, const char *function, jem_gradient what,
+                                 const float *dx)
 {
     int32_t possible = pass->wants & (JEM__WANT_INPUT | JEM__WANT_PARAMETERS);
     int32_t asked = (what & JEM_GRADIENT_INPUT ? JEM__WANT_INPUT : 0) |
                     (what & JEM_GRADIENT_PARAMETERS ? JEM__WANT_PARAMETERS : 0);
     if (what < 1 || what > 3)
         return jem__fail(JEM_ERROR_ARGUMENT,
-                         "jem_pass_backward: what is %d, expected JEM_GRADIENT_PARAMETERS, _INPUT "
-                         "or both",
-                         what);
+                         "%s: what is %d, expected JEM_GRADIENT_PARAMETERS, _INPUT or both",
+                         function, what);
     if ((what & JEM_GRADIENT_INPUT) && !dx)
-        return jem__fail(JEM_ERROR_ARGUMENT,
-                         "jem_pass_backward: dx is NULL, expected room for the input gradient");
+        return jem__fail(JEM_ERROR_ARGUMENT, "%s: dx is NULL, expected room for the input gradient",
+                         function);
     if (asked & ~possible)
-        return jem__fail(JEM_ERROR_STATE,
-                         "jem_pass_backward: the pass's mode %d has no such gradient", pass->mode);
+        return jem__fail(JEM_ERROR_STATE, "%s: the pass's mode %d has no such gradient", function,
+                         pass->mode);
     if (pass->version < 0)
-        return jem__fail(
-            JEM_ERROR_STATE,
-            "jem_pass_backward: no forward to go back from (one backward per forward)");
-    if (pass->version != jem__model_version(pass->model))
         return jem__fail(JEM_ERROR_STATE,
-                         "jem_pass_backward: the weights changed since the forward");
+                         "%s: no forward to go back from (one backward per forward)", function);
+    if (pass->version != jem__model_version(pass->model))
+        return jem__fail(JEM_ERROR_STATE, "%s: the weights changed since the forward", function);
     return JEM_OK;
+}
+
+/* The caller's derivatives to where a slot's backward steps begin. */
+static void put_derivatives(const jem_pass *pass, const jem__slot *slot, const float *dlogits,
+                            const float *denergy)
+{
+    int64_t k = pass->classes, bytes = slot->n * k * (int64_t)sizeof(float);
+    jem__derivatives d = jem__slot_derivatives(slot);
+    if (dlogits)
+        memcpy(d.logits, dlogits + slot->first * k, (size_t)bytes);
+    else
+        memset(d.logits, 0, (size_t)bytes);
+    if (d.head) memset(d.head, 0, (size_t)slot->n * sizeof *d.head);
+    if (denergy) jem__energy_chain(jem__slot_outputs(slot), denergy + slot->first, slot->n, k, d);
+}
+
+static jem_status go_back(jem_pass *pass, const char *function, const float *dlogits,
+                          const float *denergy, jem_gradient what, float *dx)
+{
+    JEM__ENTER(pass->model->context, function);
+    JEM__TRY(check_backward(pass, function, what, dx));
+    pass->version = -1;
+    for (int64_t i = 0; i < pass->slices; i++) {
+        jem__slot *slot = pass->slots[i];
+        slot->dx = what & JEM_GRADIENT_INPUT ? dx + slot->first * pass->image : slot->own_dx;
+        put_derivatives(pass, slot, dlogits, denergy);
+    }
+    JEM__TRY(jem__pass_phase(pass, what & JEM_GRADIENT_INPUT ? JEM__WHOLE : JEM__PARAMETERS));
+    if (!(what & JEM_GRADIENT_PARAMETERS)) return JEM_OK;
+    return jem__pass_reduce(pass);
 }
 
 jem_status jem_pass_backward(jem_pass *pass, const float *dlogits, jem_gradient what, float *dx)
 {
     JEM__REQUIRE(pass, "jem_pass_backward");
     JEM__REQUIRE(dlogits, "jem_pass_backward");
-    JEM__ENTER(pass->model->context, "jem_pass_backward");
-    JEM__TRY(check_backward(pass, what, dx));
-    pass->version = -1;
+    return go_back(pass, "jem_pass_backward", dlogits, NULL, what, dx);
+}
+
+jem_status jem_pass_energy(const jem_pass *pass, float *energy)
+{
+    JEM__REQUIRE(pass, "jem_pass_energy");
+    JEM__REQUIRE(energy, "jem_pass_energy");
+    JEM__ENTER(pass->model->context, "jem_pass_energy");
+    if (pass->version < 0)
+        return jem__fail(JEM_ERROR_STATE, "jem_pass_energy: no forward, or already gone back");
     for (int64_t i = 0; i < pass->slices; i++) {
-        jem__slot *slot = pass->slots[i];
-        slot->dx = what & JEM_GRADIENT_INPUT ? dx + slot->first * pass->image : slot->own_dx;
-        memcpy(jem__slot_data(slot, slot->plan->dlogits), dlogits + slot->first * pass->classes,
-               (size_t)(slot->n * pass->classes) * sizeof *dlogits);
+        const jem__slot *slot = pass->slots[i];
+        jem__energy(jem__slot_outputs(slot), NULL, slot->n, pass->classes, energy + slot->first);
     }
-    JEM__TRY(jem__pass_phase(pass, what & JEM_GRADIENT_INPUT ? JEM__WHOLE : JEM__PARAMETERS));
-    if (!(what & JEM_GRADIENT_PARAMETERS)) return JEM_OK;
-    return jem__pass_reduce(pass);
+    return JEM_OK;
+}
+
+jem_status jem_pass_backward_energy(jem_pass *pass, const float *dlogits, const float *denergy,
+                                    jem_gradient what, float *dx)
+{
+    JEM__REQUIRE(pass, "jem_pass_backward_energy");
+    JEM__REQUIRE(denergy, "jem_pass_backward_energy");
+    return go_back(pass, "jem_pass_backward_energy", dlogits, denergy, what, dx);
 }
 
 /* ---- Inference ---- */
@@ -324,7 +363,7 @@ jem_status jem_pass_backward(jem_pass *pass, const float *dlogits, jem_gradient 
 typedef struct inference {
     jem_pass *pass;
     const float *x;
-    float *logits, *features;
+    const jem__wanted *wanted;
     int64_t feature_count;
 } inference;
 
@@ -334,18 +373,21 @@ static jem_status infer_task(void *user, int64_t slice, int64_t worker)
     jem__slot *slot = jem__pass_slot(run->pass, slice, worker);
     jem__pass_aim(run->pass, slot, slice, run->x, NULL);
     JEM__TRY(jem__slot_run(slot, jem__pass_end(slot, JEM__FORWARD)));
-    copy_logits(run->pass, slot, run->logits);
-    if (run->features)
-        memcpy(run->features + slot->first * run->feature_count,
+    const jem__wanted *w = run->wanted;
+    copy_logits(run->pass, slot, w->logits);
+    if (w->features)
+        memcpy(w->features + slot->first * run->feature_count,
                jem__slot_data(slot, slot->plan->features),
                (size_t)(slot->n * run->feature_count) * sizeof(float));
+    if (w->energy)
+        jem__energy(jem__slot_outputs(slot), w->y ? w->y + slot->first : NULL, slot->n,
+                    run->pass->classes, w->energy + slot->first);
     return JEM_OK;
 }
 
-jem_status jem__pass_infer(jem_pass *pass, const float *x, int64_t n, float *logits,
-                           float *features)
+jem_status jem__pass_infer(jem_pass *pass, const float *x, int64_t n, const jem__wanted *wanted)
 {
-    inference run = {pass, x, logits, features, 0};
+    inference run = {pass, x, wanted, 0};
     if (n == 0) return JEM_OK;
     JEM__TRY(jem_model_info(pass->model, NULL, NULL, NULL, NULL, &run.feature_count));
     JEM__TRY(jem__pass_arrange(pass, n, 0));

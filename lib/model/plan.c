@@ -311,25 +311,37 @@ static jem_status lay_out(jem__plan *plan)
 
 /* ---- The whole ---- */
 
-/* The last node's output and its gradient are plain [n,classes]. */
+/* A buffer for the derivative by an output, which the caller fills in before the backward steps. */
+static jem_status start_from(jem__plan *plan, int32_t value, int32_t *gradient)
+{
+    JEM__TRY(jem__plan_buffer(plan, plan->buffers[plan->values[value].buffer].bytes, gradient));
+    plan->buffers[*gradient].first = plan->forward_count;
+    plan->values[value].gradient = *gradient;
+    return JEM_OK;
+}
+
+/* The outputs and their derivatives are plain [n,classes] and, of the head, [n]. */
 static jem_status compile(jem__plan *plan)
 {
     const jem__graph *g = plan->graph;
-    int32_t last = g->node_count, final;
+    int32_t classifier = jem__graph_classifier(g), final;
     JEM__TRY(add_buffer(plan, 0, JEM__IN_X, NULL, &plan->values[0].buffer));
     JEM__TRY(jem__plan_plain(plan, JEM__F32, g->input, &plan->values[0].layout));
     /* A value with a layout is there already: a convolution before it made it. */
     for (int32_t i = 0; i < g->node_count; i++)
         if (!plan->values[i + 1].layout) JEM__TRY(g->nodes[i].op->forward(plan, i));
     plan->forward_count = plan->step_count;
-    plan->logits = plan->values[last].buffer;
-    plan->features = plan->values[g->nodes[last - 1].input[0]].buffer;
+    plan->logits = plan->values[classifier + 1].buffer;
+    plan->features = plan->values[g->nodes[classifier].input[0]].buffer;
     plan->buffers[plan->logits].last = plan->buffers[plan->features].last = INT32_MAX;
+    if (g->head) {
+        plan->head = plan->values[g->node_count].buffer;
+        plan->buffers[plan->head].last = INT32_MAX;
+    }
     if (!(plan->wants & (JEM__WANT_INPUT | JEM__WANT_PARAMETERS))) return lay_out(plan);
 
-    JEM__TRY(jem__plan_buffer(plan, plan->buffers[plan->logits].bytes, &plan->dlogits));
-    plan->buffers[plan->dlogits].first = plan->forward_count;
-    plan->values[last].gradient = plan->dlogits;
+    JEM__TRY(start_from(plan, classifier + 1, &plan->dlogits));
+    if (g->head) JEM__TRY(start_from(plan, g->node_count, &plan->dhead));
     for (int32_t i = g->node_count - 1; i >= 0; i--) JEM__TRY(g->nodes[i].op->backward(plan, i));
     if (plan->wants & JEM__WANT_INPUT) {
         /* Into the caller's plain array: a reorder, or a copy of equal layouts. */
@@ -357,7 +369,7 @@ jem_status jem__plan_create(jem__plan **out, jem_model *model, const jem__graph 
     plan->wants = wants;
     plan->type = jem__model_type(model);
     plan->kernels = jem__activations_here(plan->type);
-    plan->dlogits = -1;
+    plan->head = plan->dlogits = plan->dhead = -1;
     jem_status status = jem__calloc(&plan->values, graph->node_count + 1, sizeof *plan->values);
     if (!status) {
         for (int32_t i = 0; i <= graph->node_count; i++) plan->values[i].gradient = -1;

@@ -12,6 +12,7 @@
 #define JEM__MODEL_PLAN_H
 
 #include "dnn/dnn.h"
+#include "energy/energy.h"
 #include "model/graph.h"
 #include "tensor/kernels.h"
 #include "tensor/winograd.h"
@@ -86,6 +87,7 @@ struct jem__plan {
         const jem__layout *layout;
     } * values;
     int32_t logits, features, dlogits; /* buffers */
+    int32_t head, dhead;               /* of the energy head; -1: none */
 };
 
 /* What a slot's run needs to know beside its memory. */
@@ -163,6 +165,9 @@ int32_t jem__plan_wants_gradient(const jem__plan *plan, int32_t value);
 jem_status jem__slot_create(jem__slot **slot, const jem__plan *plan);
 void jem__slot_destroy(jem__slot *slot);
 void *jem__slot_data(const jem__slot *slot, int32_t buffer);
+/* What the forward steps leave, and what the backward steps start from. */
+jem__outputs jem__slot_outputs(const jem__slot *slot);
+jem__derivatives jem__slot_derivatives(const jem__slot *slot);
 /* Runs steps from slot->at up to `end` or the next combine step, whichever is first. */
 jem_status jem__slot_run(jem__slot *slot, int32_t end);
 

@@ -75,11 +75,11 @@ static jem_status check_capacity(const char *function, int64_t n, int64_t each, 
     return JEM_OK;
 }
 
-static jem_status infer(jem_model *model, const float *x, int64_t n, float *logits, float *features)
+static jem_status infer(jem_model *model, const float *x, int64_t n, jem__wanted wanted)
 {
     jem_pass *pass = NULL;
     JEM__TRY(jem__pass_borrow(&pass, model, JEM_PASS_INFER));
-    jem_status status = jem__pass_infer(pass, x, n, logits, features);
+    jem_status status = jem__pass_infer(pass, x, n, &wanted);
     jem__pass_return(pass);
     return status;
 }
@@ -90,7 +90,7 @@ jem_status jem_model_logits(jem_model *model, const float *x, int64_t n, float *
     JEM__TRY(check_call(model, "jem_model_logits", x, NULL, n, logits));
     JEM__ENTER(model->context, "jem_model_logits");
     JEM__TRY(check_capacity("jem_model_logits", n, model->graph.classes, capacity));
-    return infer(model, x, n, logits, NULL);
+    return infer(model, x, n, (jem__wanted){.logits = logits});
 }
 
 jem_status jem_model_features(jem_model *model, const float *x, int64_t n, float *features,
@@ -101,35 +101,21 @@ jem_status jem_model_features(jem_model *model, const float *x, int64_t n, float
     JEM__ENTER(model->context, "jem_model_features");
     JEM__TRY(jem_model_info(model, NULL, NULL, NULL, NULL, &each));
     JEM__TRY(check_capacity("jem_model_features", n, each, capacity));
-    return infer(model, x, n, NULL, features);
+    return infer(model, x, n, (jem__wanted){.features = features});
 }
 
 jem_status jem__model_outputs(jem_model *model, const float *x, int64_t n, float *logits,
                               float *energy)
 {
-    JEM__TRY(infer(model, x, n, logits, NULL));
-    jem__energy(logits, NULL, n, model->graph.classes, energy);
-    return JEM_OK;
+    return infer(model, x, n, (jem__wanted){.logits = logits, .energy = energy});
 }
 
-/* In pieces, so that memory for logits stays small whatever n is. */
 jem_status jem_model_energy(jem_model *model, const float *x, const int32_t *y, int64_t n,
                             float *energy)
 {
-    enum { PIECE = 1024 };
     JEM__TRY(check_call(model, "jem_model_energy", x, y, n, energy));
     JEM__ENTER(model->context, "jem_model_energy");
-    const jem__image in = model->graph.input;
-    int64_t k = model->graph.classes, image = in.c * in.h * in.w;
-    float *logits = NULL;
-    jem_status status = jem__alloc(&logits, (n < PIECE ? n : PIECE) * k, sizeof *logits);
-    for (int64_t i = 0; !status && i < n; i += PIECE) {
-        int64_t here = n - i < PIECE ? n - i : PIECE;
-        status = infer(model, x + i * image, here, logits, NULL);
-        if (!status) jem__energy(logits, y ? y + i : NULL, here, k, energy + i);
-    }
-    jem__free(logits);
-    return status;
+    return infer(model, x, n, (jem__wanted){.energy = energy, .y = y});
 }
 
 typedef struct outputs {

@@ -2,6 +2,7 @@
 #include "base/status.h"
 #include "energy/energy.h"
 #include "model/pass.h"
+#include <string.h>
 
 typedef struct walking {
     jem_pass *pass;
@@ -20,26 +21,28 @@ static int32_t cancelled(walking *w)
 /* Between forward and backward of a slice. */
 static jem_status derive(walking *w, jem__slot *slot, int64_t step)
 {
-    const float *logits = jem__slot_data(slot, slot->plan->logits);
-    float *dlogits = jem__slot_data(slot, slot->plan->dlogits);
     const int32_t *y = w->walk->y ? w->walk->y + slot->first : NULL;
-    if (w->walk->derive)
-        return w->walk->derive(w->walk->user, step, slot->first, slot->n, logits, dlogits);
-    jem__energy_derivative(logits, y, slot->n, w->pass->classes, dlogits);
-    return JEM_OK;
+    jem__outputs f = jem__slot_outputs(slot);
+    jem__derivatives d = jem__slot_derivatives(slot);
+    if (!w->walk->derive) {
+        jem__energy_derivative(f, y, slot->n, w->pass->classes, d);
+        return JEM_OK;
+    }
+    if (d.head) memset(d.head, 0, (size_t)slot->n * sizeof *d.head);
+    return w->walk->derive(w->walk->user, step, slot->first, slot->n, f.logits, d.logits);
 }
 
 static jem_status move(walking *w, jem__slot *slot, int64_t step)
 {
     enum { BATCH = 64 };
-    const float *logits = jem__slot_data(slot, slot->plan->logits);
+    jem__outputs f = jem__slot_outputs(slot);
     float energy[BATCH];
     if (w->walk->derive)
         return w->walk->move(w->walk->user, step, slot->first, slot->n, slot->x, slot->dx, NULL);
     for (int64_t i = 0; i < slot->n; i += BATCH) {
         int64_t n = slot->n - i < BATCH ? slot->n - i : BATCH, at = slot->first + i;
-        jem__energy(logits + i * w->pass->classes, w->walk->y ? w->walk->y + at : NULL, n,
-                    w->pass->classes, energy);
+        jem__outputs here = {f.logits + i * w->pass->classes, f.head ? f.head + i : NULL};
+        jem__energy(here, w->walk->y ? w->walk->y + at : NULL, n, w->pass->classes, energy);
         JEM__TRY(w->walk->move(w->walk->user, step, at, n, slot->x + i * w->pass->image,
                                slot->dx + i * w->pass->image, energy));
     }

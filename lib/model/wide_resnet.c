@@ -65,6 +65,6 @@ jem_status jem__wide_resnet(jem__graph *g, const jem_config *config)
         }
     x = norm_activation(g, &r, x, "f.bn1");
     x = jem__graph_pool(g, x);
-    jem__graph_linear(g, x, "class_output", g->classes);
+    jem__graph_finish(g, x, config);
     return g->status;
 }

@@ -15,8 +15,8 @@ START_TEST(energies)
 {
     float logits[N * K], e[N], exy[N];
     fill(logits);
-    jem__energy(logits, NULL, N, K, e);
-    jem__energy(logits, y, N, K, exy);
+    jem__energy((jem__outputs){logits, NULL}, NULL, N, K, e);
+    jem__energy((jem__outputs){logits, NULL}, y, N, K, exy);
     for (int i = 0; i < N; i++) {
         double sum = 0;
         for (int j = 0; j < K; j++) sum += exp((double)logits[i * K + j]);
@@ -25,7 +25,7 @@ START_TEST(energies)
     }
     /* One class: E(x) = E(x,y) = -f(x). */
     float one[] = {3.5f}, energy;
-    jem__energy(one, NULL, 1, 1, &energy);
+    jem__energy((jem__outputs){one, NULL}, NULL, 1, 1, &energy);
     ck_assert_float_eq(energy, -3.5f);
 }
 END_TEST
@@ -35,8 +35,8 @@ START_TEST(extreme_logits)
     /* Neither overflows nor loses what is left after the shift. */
     float logits[] = {1e30f, 1e30f, -1e30f, 3000, 3001, -3000, -1e4f, -1e4f, -1e4f};
     float e[3], d[9];
-    jem__energy(logits, NULL, 3, 3, e);
-    jem__energy_derivative(logits, NULL, 3, 3, d);
+    jem__energy((jem__outputs){logits, NULL}, NULL, 3, 3, e);
+    jem__energy_derivative((jem__outputs){logits, NULL}, NULL, 3, 3, (jem__derivatives){d, NULL});
     ck_assert_float_eq(e[0], -1e30f);
     ck_assert_double_eq_tol((double)e[1], -(3001 + log1p(exp(-1))), 1e-3);
     ck_assert_double_eq_tol((double)e[2], 1e4 - log(3), 1e-3);
@@ -51,7 +51,8 @@ START_TEST(derivatives_of_energies)
     float logits[N * K], d[N * K];
     fill(logits);
     for (int labelled = 0; labelled < 2; labelled++) {
-        jem__energy_derivative(logits, labelled ? y : NULL, N, K, d);
+        jem__energy_derivative((jem__outputs){logits, NULL}, labelled ? y : NULL, N, K,
+                               (jem__derivatives){d, NULL});
         for (int i = 0; i < N; i++) {
             double total = jem__logsumexp(logits + i * K, K, NULL);
             for (int j = 0; j < K; j++) {
@@ -118,7 +119,7 @@ START_TEST(loss_values)
     OK(jem_loss_cross_entropy(logits, y, N, K, 1, &ce, NULL));
     OK(jem_loss_energy(logits, NULL, N, K, 1, &energy, NULL));
     OK(jem_loss_energy_penalty(logits, NULL, N, K, 1, &square, NULL));
-    jem__energy(logits, NULL, N, K, e);
+    jem__energy((jem__outputs){logits, NULL}, NULL, N, K, e);
     for (int i = 0; i < N; i++) {
         double p[K];
         jem__logsumexp(logits + i * K, K, p);

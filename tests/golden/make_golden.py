@@ -10,7 +10,8 @@ itself against the values of the original code found there. Fixed seeds, one thr
 Names in a file:
   model.*                weights under the original state_dict names, exactly representable in the type they have
   x, y                   images and labels; images are bytes v that stand for v/128 - 1
-  eval.*                 logits, features, energies E(x) and E(x,y), their gradients by x
+  eval.*                 logits, features, energies E(x) and E(x,y), their gradients by x; with metadata energy=head E(x) is
+                         the energy head's, here and below
   x0, eval.sgld5         (SiLU only: a chain through kinks depends on the order of sums) start; after 5 noise-free steps x <- x - dE/dx; _xy: of E(x,y)
   eval.sgld5_clamped     5 steps of size 2, each gradient element clamped to +-.01, x to [-1,1]
   train.logits           in training mode: batch statistics, act norm's first batch; train.energy_grad: the gradient of sum E(x) through them
@@ -71,8 +72,8 @@ def write_tensors(path, tensors, metadata):
 class Net:
     """A Wide-ResNet over a dictionary of tensors (state); norm none, batch, instance, layer or act."""
 
-    def __init__(self, state, depth, norm, activation, momentum=0.9):
-        self.state, self.blocks, self.norm = state, (depth - 4) // 6, norm
+    def __init__(self, state, depth, norm, activation, momentum=0.9, head=False):
+        self.state, self.blocks, self.norm, self.head = state, (depth - 4) // 6, norm, head
         self.momentum = momentum
         self.act = {"silu": F.silu, "relu": F.relu}.get(activation, lambda v: F.leaky_relu(v, 0.2))
 
@@ -118,6 +119,8 @@ class Net:
         return F.linear(self.features(x, training), self.state["class_output.weight"], self.state["class_output.bias"])
 
     def energy(self, x, y=None, training=False):
+        if self.head and y is None:
+            return -F.linear(self.features(x, training), self.state["energy_output.weight"], self.state["energy_output.bias"])[:, 0]
         f = self.logits(x, training)
         return -f.logsumexp(1) if y is None else -f.gather(1, y[:, None])[:, 0]
 
@@ -133,7 +136,7 @@ class Net:
         return x.detach()
 
     def trainable(self):
-        unused = ("f.linear", "energy_output")
+        unused = ("f.linear",) if self.head else ("f.linear", "energy_output")
         return [k for k in self.state
                 if not k.startswith(unused) and not k.rpartition(".")[2].startswith(("running", "num", "initialized"))]
 
@@ -189,7 +192,7 @@ def evaluate(net, x, y, x0=None):
 
 def copy_of(net, dtype=torch.float64):
     copy = Net({k: v.detach().clone().to(dtype) if v.is_floating_point() else v for k, v in net.state.items()}, 10, net.norm, "")
-    copy.blocks, copy.act, copy.momentum = net.blocks, net.act, net.momentum
+    copy.blocks, copy.act, copy.momentum, copy.head = net.blocks, net.act, net.momentum, net.head
     return copy
 
 
@@ -247,6 +250,7 @@ def check_reference(path):
     image = lambda k: torch.tensor(t[k]).double() if t[k].dtype == np.float32 else torch.tensor(t[k])
     x, y, x0 = image("x"), image("y"), image("x0")
     worst = {k: distance(v, t[k]) for k, v in evaluate(net, x, y, x0).items() if k in t}
+    worst["eval.energy_head"] = distance(Net(net.state, int(meta["depth"]), net.norm, "", head=True).energy(x).detach(), t["eval.energy_head"])
     worst["train.logits"] = distance(copy_of(net).logits(x, True), t["train.logits"])
     batches = [[image(f"loop.{i}.{k}") for k in ("xp", "xl", "yl", "xi")] for i in range(3)]
     for name in ("sgd", "adam"):
@@ -294,12 +298,12 @@ def shifted(batches, noise):
     return [[move(v) if v.is_floating_point() else v for v in batch] for batch in batches]
 
 
-def make(path, seed, depth, norm, activation, classes, shape, n, kind, loop=True):
+def make(path, seed, depth, norm, activation, classes, shape, n, kind, loop=True, head=False):
     rng = np.random.RandomState(seed)
     bytes_of = lambda: rng.randint(0, 256, (n,) + shape).astype(np.uint8)
     images = lambda v: torch.tensor(v.astype(np.float64) / 128 - 1)
     state = {k: torch.tensor(v) for k, v in initial_state(rng, depth, 1, classes, shape[0], norm).items()}
-    net = Net(state, depth, norm, activation)
+    net = Net(state, depth, norm, activation, head=head)
     for _ in range(2 if norm == "batch" else 0):
         with torch.no_grad():
             net.logits(images(bytes_of()), True)
@@ -358,7 +362,7 @@ def make(path, seed, depth, norm, activation, classes, shape, n, kind, loop=True
             v = v.numpy().astype(np.float32)
             tensors[k] = sampled(v) if "grad0" in k or "after" in k else v
     meta = dict(format="jem", architecture="wide_resnet", depth=depth, widen_factor=1, classes=classes, channels=shape[0],
-                height=shape[1], width=shape[2], norm=norm, activation=activation)
+                height=shape[1], width=shape[2], norm=norm, activation=activation, **({"energy": "head"} if head else {}))
     write_tensors(path, tensors, {k: str(v) for k, v in meta.items()})
     print(path, os.path.getsize(path), "bytes; spread of E", float(f"{np.ptp(exact['eval.energy'].numpy()):.2g}"),
           "" if x0 is None else f"moved {(exact['eval.sgld5'] - x0).flatten(1).norm(dim=1).mean():.2g}")
@@ -384,6 +388,7 @@ def main():
     make(os.path.join(out, "instance_relu_3x11x10.safetensors"), 7, 10, "instance", "relu", 5, (3, 11, 10), 2, "F16")
     make(os.path.join(out, "layer_silu_2x8x13.safetensors"), 1, 10, "layer", "silu", 6, (2, 8, 13), 3, "BF16")
     make(os.path.join(out, "act_leaky_1x10x9.safetensors"), 1, 10, "act", "leaky_relu", 4, (1, 10, 9), 3, "F16")
+    make(os.path.join(out, "none_silu_head_2x10x8.safetensors"), 1, 10, "none", "silu", 5, (2, 10, 8), 3, "BF16", head=True)
 
 
 if __name__ == "__main__":

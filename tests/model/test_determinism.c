@@ -70,7 +70,8 @@ START_TEST(same_bits_on_any_number_of_threads)
         "model.norm=batch model.dropout=0.2 model.activation=silu",
         "model.norm=instance model.activation=relu",
         "model.norm=layer",
-        "model.norm=act model.activation=silu model.dropout=0.2"};
+        "model.norm=act model.activation=silu model.dropout=0.2",
+        "model.energy=head model.norm=batch"};
     static float one[LIMIT], more[LIMIT];
     for (size_t s = 0; s < sizeof settings / sizeof *settings; s++) {
         int64_t count = everything(1, settings[s], one);

@@ -295,6 +295,54 @@ START_TEST(norms_need_values)
 }
 END_TEST
 
+/* jem_pass_energy and jem_pass_backward_energy: the same as the losses on logits where those
+   tell E(x), and a head of its own otherwise. */
+START_TEST(energy_of_a_pass)
+{
+    static const char *const kinds[] = {"model.norm=batch", "model.norm=batch model.energy=head"};
+    float x[N * IMAGE], logits[N * K], energy[N], plain[N], slope[N], dx[N * IMAGE],
+        want[N * IMAGE];
+    float dlogits[N * K] = {0};
+    jem_context *context = test_context(2);
+    images(x, N);
+    for (int i = 0; i < N; i++) slope[i] = 1.0f / N;
+    for (int head = 0; head < 2; head++) {
+        jem_model *model = model_of(context, kinds[head]);
+        jem_pass *pass;
+        OK(jem_pass_create(&pass, model, JEM_PASS_GRADIENT, N));
+        FAILS(JEM_ERROR_STATE, jem_pass_energy(pass, energy), "no forward");
+        OK(jem_pass_forward(pass, x, N, logits));
+        OK(jem_pass_energy(pass, energy));
+        OK(jem_model_energy(model, x, NULL, N, plain));
+        for (int i = 0; i < N; i++) ck_assert_float_eq_tol(energy[i], plain[i], 2e-6f);
+        OK(jem_model_gradient_zero(model));
+        OK(jem_pass_backward_energy(pass, NULL, slope, 3, dx));
+        FAILS(JEM_ERROR_STATE, jem_pass_energy(pass, energy), "gone back");
+        OK(jem_model_energy_gradient(model, x, NULL, N, energy, want));
+        for (int i = 0; i < N * IMAGE; i++) ck_assert_float_eq_tol(dx[i], want[i] / N, 1e-7f);
+        float bias[K], of_head;
+        int64_t at = jem_model_parameter_find(model, "class_output.bias");
+        OK(jem_model_gradient_get(model, at, bias, K));
+        if (head) {
+            for (int k = 0; k < K; k++) ck_assert(bias[k] == 0);
+            at = jem_model_parameter_find(model, "energy_output.bias");
+            OK(jem_model_gradient_get(model, at, &of_head, 1));
+            ck_assert_float_eq_tol(of_head, -1, 1e-6f);
+        } else {
+            OK(jem_loss_energy(logits, NULL, N, K, 1, NULL, dlogits));
+            for (int k = 0; k < K; k++) {
+                float sum = 0;
+                for (int i = 0; i < N; i++) sum += dlogits[i * K + k];
+                ck_assert_float_eq_tol(bias[k], sum, 1e-6f);
+            }
+        }
+        jem_pass_destroy(pass);
+        jem_model_destroy(model);
+    }
+    jem_context_destroy(context);
+}
+END_TEST
+
 START_TEST(prepared_pixels)
 {
     jem_context *context = test_context(1);
@@ -368,5 +416,5 @@ START_TEST(many_threads_score_one_model)
 END_TEST
 
 TESTS("model", creation, class_names, energies_follow_from_logits, bad_input, passes,
-      clones_are_independent, files, initial_values_from_data, norms_need_values, prepared_pixels,
-      many_threads_score_one_model)
+      clones_are_independent, files, initial_values_from_data, norms_need_values, energy_of_a_pass,
+      prepared_pixels, many_threads_score_one_model)
