@@ -16,7 +16,8 @@ extern "C" {
 JEM_API jem_status jem_loss_cross_entropy(const float *logits, const int32_t *y, int64_t n,
                                           int64_t k, double weight, double *loss, float *dlogits);
 
-/* Mean energy: E(x), or E(x,y) when y is given. The contrastive loss of
+/* Mean energy: E(x) = -logsumexp (a model with an energy head: jem_pass_energy in
+   jem/pass.h), or E(x,y) when y is given. The contrastive loss of
    p(x) is this with weight +1 on data plus this with weight -1 on samples. */
 JEM_API jem_status jem_loss_energy(const float *logits, const int32_t *y, int64_t n, int64_t k,
                                    double weight, double *loss, float *dlogits);

@@ -1,7 +1,9 @@
 /* jem/model.h: a classifier that is an energy model.
 
    E(x) = -logsumexp_y f(x)[y],  E(x,y) = -f(x)[y],  log p(x) = -E(x) - log Z
-   (Grathwohl et al. 2019, arXiv 1912.03263, equations 5 and 6).
+   (Grathwohl et al. 2019, arXiv 1912.03263, equations 5 and 6). With the setting
+   model.energy=head E(x) is minus the output of a second linear layer on the same
+   features, `energy_output`; E(x,y) stays -f(x)[y].
 
    Images are contiguous float32 NCHW in [-1,1]; see jem_model_prepare.
    Reading calls (everything up to "Parameters") may come from many threads at

@@ -70,7 +70,7 @@ jem_status jem__pass_initialise(const jem_pass *pass, const float *x, int64_t n)
     const jem__node *node;
     jem_pass *own = NULL;
     float *kept = NULL;
-    if (pass->mode != JEM_PASS_TRAIN) return JEM_OK;
+    if (pass->mode != JEM_PASS_TRAIN || pass->hold) return JEM_OK;
     JEM__TRY(find(model, n, &node));
     if (!node) return JEM_OK;
     int64_t moved = 0;

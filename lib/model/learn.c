@@ -93,10 +93,16 @@ static jem_status find_slot(const learning *l, const jem__plan *plan, int64_t wo
 
 static jem_status derive(const jem__batch *b, jem__slot *slot, int64_t classes)
 {
-    const float *logits = jem__slot_data(slot, slot->plan->logits);
-    memcpy(b->logits + slot->first * classes, logits, (size_t)(slot->n * classes) * sizeof *logits);
-    return b->derive(b->user, slot->first, slot->n, logits,
-                     jem__slot_data(slot, slot->plan->dlogits));
+    jem__outputs f = jem__slot_outputs(slot);
+    jem__derivatives d = jem__slot_derivatives(slot);
+    size_t row = sizeof(float) * (size_t)slot->n, rows = row * (size_t)classes;
+    memcpy(b->logits + slot->first * classes, f.logits, rows);
+    memset(d.logits, 0, rows);
+    if (f.head) {
+        memcpy(b->head + slot->first, f.head, row);
+        memset(d.head, 0, row);
+    }
+    return b->derive(b->user, slot->first, slot->n, f, d);
 }
 
 static jem_status learn_piece(learning *l, int64_t index, int64_t worker)

@@ -242,6 +242,11 @@ jem_context *jem__model_context(const jem_model *model)
     return model->context;
 }
 
+int32_t jem__model_has_head(const jem_model *model)
+{
+    return model->graph.head;
+}
+
 void jem_model_destroy(jem_model *model)
 {
     if (!model || !jem__count_drop(&model->count)) return;

@@ -3,6 +3,7 @@
 #define JEM__MODEL_MODEL_H
 
 #include "base/context.h"
+#include "energy/energy.h"
 #include "format/safetensors.h"
 #include <jem/model.h>
 #include <jem/pass.h>
@@ -22,6 +23,7 @@ int64_t jem__model_parameters(jem_model *model, const jem__parameter **list);
 void jem__model_touch(jem_model *model);
 jem_model *jem__model_take(jem_model *model); /* one more reference */
 jem_context *jem__model_context(const jem_model *model);
+int32_t jem__model_has_head(const jem_model *model); /* E(x) is an energy head's */
 /* Refuses non-finite or far out-of-range x, and labels outside the classes (y may be NULL). */
 jem_status jem__model_check(const jem_model *model, const char *function, const float *x,
                             const int32_t *y, int64_t n);
@@ -62,15 +64,15 @@ typedef struct jem__walk {
    JEM_CANCELLED leaves x between steps. */
 jem_status jem__pass_walk(jem_pass *pass, float *x, int64_t n, const jem__walk *walk);
 
-/* A batch to learn from, with its loss as the derivative by the logits. */
+/* A batch to learn from, with its loss as the derivative by the outputs. */
 typedef struct jem__batch {
     const float *x; /* [n,C,H,W] */
     int64_t n;
     int64_t stream, number; /* of dropout */
-    float *logits;          /* [n,k]: filled in */
+    float *logits, *head;   /* [n,k], [n]: filled in; head NULL if the network has none */
     void *user;
-    /* Images first..first+n-1: logits [n,k] to dlogits [n,k]. On worker threads. */
-    jem_status (*derive)(void *user, int64_t first, int64_t n, const float *logits, float *dlogits);
+    /* Images first..first+n-1: outputs to derivatives, which are zero. On worker threads. */
+    jem_status (*derive)(void *user, int64_t first, int64_t n, jem__outputs f, jem__derivatives d);
 } jem__batch;
 
 /* Forward and backward of all batches: adds their parameter gradients to the

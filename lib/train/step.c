@@ -123,64 +123,55 @@ static jem_status check_finite(const jem_trainer *t, const char *what, double va
 
 /* Adds weight * (sign * mean E + penalty * mean E^2), of E(x) or E(x,y). */
 static jem_status add_energy(const jem_trainer *t, double weight, double sign, const int32_t *y,
-                             int64_t n, const float *logits, float *dlogits)
+                             int64_t n, jem__outputs f, jem__derivatives d)
 {
-    JEM__TRY(jem_loss_energy(logits, y, n, t->classes, sign * weight, NULL, dlogits));
+    JEM__TRY(jem__loss_energy(f, y, n, t->classes, sign * weight, NULL, d));
     if (t->penalty > 0)
-        JEM__TRY(
-            jem_loss_energy_penalty(logits, y, n, t->classes, weight * t->penalty, NULL, dlogits));
+        JEM__TRY(jem__loss_energy_penalty(f, y, n, t->classes, weight * t->penalty, NULL, d));
     return JEM_OK;
 }
 
-static void clear(const jem_trainer *t, int64_t n, float *dlogits)
+static jem_status derive_energy(const jem_trainer *t, double sign, int64_t n, jem__outputs f,
+                                jem__derivatives d)
 {
-    memset(dlogits, 0, (size_t)(n * t->classes) * sizeof *dlogits);
+    return add_energy(t, t->px * (double)n / (double)t->px_batch, sign, NULL, n, f, d);
 }
 
-static jem_status derive_energy(const jem_trainer *t, double sign, int64_t n, const float *logits,
-                                float *dlogits)
-{
-    double share = t->px * (double)n / (double)t->px_batch;
-    clear(t, n, dlogits);
-    return add_energy(t, share, sign, NULL, n, logits, dlogits);
-}
-
-static jem_status derive_data(void *user, int64_t first, int64_t n, const float *logits,
-                              float *dlogits)
+static jem_status derive_data(void *user, int64_t first, int64_t n, jem__outputs f,
+                              jem__derivatives d)
 {
     (void)first;
-    return derive_energy(user, 1, n, logits, dlogits);
+    return derive_energy(user, 1, n, f, d);
 }
 
-static jem_status derive_samples(void *user, int64_t first, int64_t n, const float *logits,
-                                 float *dlogits)
+static jem_status derive_samples(void *user, int64_t first, int64_t n, jem__outputs f,
+                                 jem__derivatives d)
 {
     (void)first;
-    return derive_energy(user, -1, n, logits, dlogits);
+    return derive_energy(user, -1, n, f, d);
 }
 
-static jem_status derive_labelled(void *user, int64_t first, int64_t n, const float *logits,
-                                  float *dlogits)
+static jem_status derive_labelled(void *user, int64_t first, int64_t n, jem__outputs f,
+                                  jem__derivatives d)
 {
     const jem_trainer *t = user;
     const int32_t *y = t->y + first;
     double share = (double)n / (double)t->batch;
-    clear(t, n, dlogits);
     if (t->pyx > 0)
-        JEM__TRY(jem_loss_cross_entropy(logits, y, n, t->classes, t->pyx * share, NULL, dlogits));
-    return t->pxy > 0 ? add_energy(t, t->pxy * share, 1, y, n, logits, dlogits) : JEM_OK;
+        JEM__TRY(
+            jem_loss_cross_entropy(f.logits, y, n, t->classes, t->pyx * share, NULL, d.logits));
+    return t->pxy > 0 ? add_energy(t, t->pxy * share, 1, y, n, f, d) : JEM_OK;
 }
 
-static jem_status derive_joint(void *user, int64_t first, int64_t n, const float *logits,
-                               float *dlogits)
+static jem_status derive_joint(void *user, int64_t first, int64_t n, jem__outputs f,
+                               jem__derivatives d)
 {
     const jem_trainer *t = user;
     double share = t->pxy * (double)n / (double)t->batch;
-    clear(t, n, dlogits);
-    return add_energy(t, share, -1, t->y + first, n, logits, dlogits);
+    return add_energy(t, share, -1, t->y + first, n, f, d);
 }
 
-/* ---- Metrics from a batch's logits ---- */
+/* ---- Metrics from a batch's outputs ---- */
 
 typedef struct contrast {
     double energy[2], gap, loss; /* of data and of samples */
@@ -196,15 +187,16 @@ static jem_status check_gap(const jem_trainer *t, double gap)
 }
 
 /* The loss of p(x), or of p(x,y) with labels, of n images each. */
-static jem_status measure_contrast(const jem_trainer *t, const float *data, const float *sampled,
+static jem_status measure_contrast(const jem_trainer *t, jem__outputs data, jem__outputs sampled,
                                    const int32_t *y, int64_t n, contrast *c)
 {
-    const float *logits[] = {data, sampled};
+    const jem__outputs f[] = {data, sampled};
+    const jem__derivatives none = {NULL, NULL};
     const char *const names[] = {"the mean energy of the data", "the mean energy of the samples"};
     double squares[2];
     for (int i = 0; i < 2; i++) {
-        JEM__TRY(jem_loss_energy(logits[i], y, n, t->classes, 1, &c->energy[i], NULL));
-        JEM__TRY(jem_loss_energy_penalty(logits[i], y, n, t->classes, 1, &squares[i], NULL));
+        JEM__TRY(jem__loss_energy(f[i], y, n, t->classes, 1, &c->energy[i], none));
+        JEM__TRY(jem__loss_energy_penalty(f[i], y, n, t->classes, 1, &squares[i], none));
         JEM__TRY(check_finite(t, names[i], c->energy[i]));
     }
     c->gap = c->energy[0] - c->energy[1];
@@ -213,7 +205,7 @@ static jem_status measure_contrast(const jem_trainer *t, const float *data, cons
     return check_finite(t, y ? "the loss of p(x,y)" : "the loss of p(x)", c->loss);
 }
 
-static jem_status measure_px(const jem_trainer *t, const float *data, const float *sampled,
+static jem_status measure_px(const jem_trainer *t, jem__outputs data, jem__outputs sampled,
                              double *m)
 {
     contrast c;
@@ -226,7 +218,7 @@ static jem_status measure_px(const jem_trainer *t, const float *data, const floa
     return JEM_OK;
 }
 
-static jem_status measure_pxy(const jem_trainer *t, const float *data, const float *sampled,
+static jem_status measure_pxy(const jem_trainer *t, jem__outputs data, jem__outputs sampled,
                               double *m)
 {
     contrast c;
@@ -241,8 +233,9 @@ static jem_status measure_pxy(const jem_trainer *t, const float *data, const flo
     return JEM_OK;
 }
 
-static jem_status measure_labelled(const jem_trainer *t, const float *logits, double *m)
+static jem_status measure_labelled(const jem_trainer *t, jem__outputs f, double *m)
 {
+    const float *logits = f.logits;
     double *loss = &m[JEM__METRIC_LOSS_PYX];
     int64_t right = jem__count_right(logits, t->y, t->batch, t->classes);
     m[JEM__METRIC_ACCURACY] = (double)right / (double)t->batch;
@@ -271,13 +264,35 @@ static jem_status check_images(const jem_trainer *t)
     return labels(t) ? jem__model_check(t->model, function, t->x_l, t->y, t->batch) : JEM_OK;
 }
 
-/* Where the batches' logits go. */
+/* Where the batches' outputs go. */
 enum { DATA, SAMPLES, JOINT, LABELLED };
 
-static float *logits_of(const jem_trainer *t, int32_t part)
+static int64_t first_of(const jem_trainer *t, int32_t part)
 {
     int64_t images = part == DATA ? 0 : part == SAMPLES ? t->px_batch : 2 * t->px_batch;
-    return t->logits + (images + (part == LABELLED ? t->batch : 0)) * t->classes;
+    return images + (part == LABELLED ? t->batch : 0);
+}
+
+static jem__outputs outputs_of(const jem_trainer *t, int32_t part)
+{
+    int64_t first = first_of(t, part);
+    return (jem__outputs){t->logits + first * t->classes, t->head ? t->head + first : NULL};
+}
+
+static jem__batch batch_of(jem_trainer *t, int32_t part, const float *x, int64_t n, int64_t stream)
+{
+    int64_t first = first_of(t, part);
+    return (jem__batch){.x = x,
+                        .n = n,
+                        .stream = stream,
+                        .number = t->step,
+                        .logits = t->logits + first * t->classes,
+                        .head = t->head ? t->head + first : NULL,
+                        .user = t,
+                        .derive = part == DATA      ? derive_data
+                                  : part == SAMPLES ? derive_samples
+                                  : part == JOINT   ? derive_joint
+                                                    : derive_labelled};
 }
 
 /* Gradients of the whole loss. The labelled batch comes last: running statistics are
@@ -285,30 +300,23 @@ static float *logits_of(const jem_trainer *t, int32_t part)
 static jem_status learn(jem_trainer *t)
 {
     jem__batch batches[4];
-    int64_t count = 0, n = t->px_batch;
+    int64_t count = 0;
     if (t->px > 0) {
-        batches[count++] =
-            (jem__batch){t->x_p, n, PASS_DATA, t->step, logits_of(t, DATA), t, derive_data};
-        batches[count++] =
-            (jem__batch){t->x_q, n, PASS_SAMPLE, t->step, logits_of(t, SAMPLES), t, derive_samples};
+        batches[count++] = batch_of(t, DATA, t->x_p, t->px_batch, PASS_DATA);
+        batches[count++] = batch_of(t, SAMPLES, t->x_q, t->px_batch, PASS_SAMPLE);
     }
-    if (t->pxy > 0)
-        batches[count++] = (jem__batch){
-            t->x_j, t->batch, PASS_JOINT, t->step, logits_of(t, JOINT), t, derive_joint};
-    if (labels(t))
-        batches[count++] = (jem__batch){
-            t->x_l, t->batch, PASS_LABELLED, t->step, logits_of(t, LABELLED), t, derive_labelled};
+    if (t->pxy > 0) batches[count++] = batch_of(t, JOINT, t->x_j, t->batch, PASS_JOINT);
+    if (labels(t)) batches[count++] = batch_of(t, LABELLED, t->x_l, t->batch, PASS_LABELLED);
     JEM__TRY(jem_model_gradient_zero(t->model));
     return jem__pass_learn(t->pass, batches, count, jem__sampler_cancel_flag(t->sampler));
 }
 
 static jem_status measure(const jem_trainer *t, double *m)
 {
-    const float *labelled = logits_of(t, LABELLED);
     m[JEM__METRIC_LOSS] = 0;
-    if (t->px > 0) JEM__TRY(measure_px(t, logits_of(t, DATA), logits_of(t, SAMPLES), m));
-    if (t->pxy > 0) JEM__TRY(measure_pxy(t, labelled, logits_of(t, JOINT), m));
-    return labels(t) ? measure_labelled(t, labelled, m) : JEM_OK;
+    if (t->px > 0) JEM__TRY(measure_px(t, outputs_of(t, DATA), outputs_of(t, SAMPLES), m));
+    if (t->pxy > 0) JEM__TRY(measure_pxy(t, outputs_of(t, LABELLED), outputs_of(t, JOINT), m));
+    return labels(t) ? measure_labelled(t, outputs_of(t, LABELLED), m) : JEM_OK;
 }
 
 /* SAM: gradients at w + e of the same batches, with the same dropout, while running

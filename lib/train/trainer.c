@@ -82,6 +82,8 @@ static jem_status make_room(jem_trainer *t)
     JEM__TRY(jem__alloc(&t->y, t->batch, sizeof *t->y));
     JEM__TRY(jem__alloc(&t->chain_y, t->px_batch, sizeof *t->chain_y));
     JEM__TRY(jem__alloc(&t->logits, 2 * (t->px_batch + t->batch), row));
+    if (jem__model_has_head(t->model))
+        JEM__TRY(jem__alloc(&t->head, 2 * (t->px_batch + t->batch), sizeof *t->head));
     JEM__TRY(jem__alloc(&t->statistics, statistics_size(t->model), sizeof *t->statistics));
     /* The pass of one image: learning cuts its own slices. A frozen body is used as it
        will be in evaluation. */
@@ -245,7 +247,7 @@ void jem_trainer_destroy(jem_trainer *t)
     jem__average_clear(&t->average);
     jem__validation_clear(&t->validation);
     jem_config_destroy(t->config);
-    float *floats[] = {t->x_p, t->x_q, t->x_l, t->logits, t->statistics};
+    float *floats[] = {t->x_p, t->x_q, t->x_l, t->logits, t->head, t->statistics};
     for (size_t i = 0; i < sizeof floats / sizeof *floats; i++) jem__free(floats[i]);
     jem__free(t->y);
     jem__free(t->chain_y);

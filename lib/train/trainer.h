@@ -70,7 +70,7 @@ struct jem_trainer {
     float *x_p, *x_q, *x_l; /* the batches; x_q: samples for p(x), then for p(x,y) */
     float *x_j;             /* the latter, in x_q */
     int32_t *y, *chain_y;   /* labels: of the labelled batch; of conditional chains */
-    float *logits;          /* of all batches */
+    float *logits, *head;   /* of all batches; head NULL if the network has none */
     float *statistics;      /* those before the step */
 };
 

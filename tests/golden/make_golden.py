@@ -199,7 +199,7 @@ def copy_of(net, dtype=torch.float64):
 def jem_loop(net, batches, name, decay):
     """Three steps on a copy of the net; the chain in evaluation mode, the passes in the order xp, xq, xl.
 
-    Under batch and instance norm a convolution's bias has the gradient 0. What is computed is rounding, which Adam would make a step
+    The head's bias goes out of E(data) - E(samples). Under batch and instance norm a convolution's bias has the gradient 0. What is computed is rounding, which Adam would make a step
     of, so it is dropped before the update."""
     net = copy_of(net, next(iter(net.state.values())).dtype)
     for k in net.trainable():
@@ -217,7 +217,7 @@ def jem_loop(net, batches, name, decay):
         if i == 0:
             out.update({f"{name}.grad0.{k}": net.state[k].grad.clone() for k in net.trainable()})
         for k in net.trainable():
-            if net.norm in ("batch", "instance") and is_idle_bias(k):
+            if net.norm in ("batch", "instance") and is_idle_bias(k) or k == "energy_output.bias":
                 net.state[k].grad.zero_()
         opt.step()
     out[name + ".losses"] = torch.tensor(losses)

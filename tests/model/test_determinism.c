@@ -75,7 +75,7 @@ START_TEST(same_bits_on_any_number_of_threads)
     static float one[LIMIT], more[LIMIT];
     for (size_t s = 0; s < sizeof settings / sizeof *settings; s++) {
         int64_t count = everything(1, settings[s], one);
-        for (int64_t threads = 2; threads <= 5; threads++) {
+        for (int64_t threads = 2; threads <= 5; threads += s < 3 ? 1 : 3) {
             ck_assert_int_eq(everything(threads, settings[s], more), count);
             for (int64_t i = 0; i < count; i++)
                 ck_assert_msg(memcmp(&one[i], &more[i], 4) == 0,

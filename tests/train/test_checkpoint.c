@@ -41,7 +41,7 @@ START_TEST(resumed_is_unbroken)
         "trainer.decay_at=2,4 loader.prefetch=0",
         "trainer.px=0",
         "trainer.pyx=0 optimizer.name=sgd sampler.buffer=12",
-        "model.norm=act"};
+        "model.norm=act model.energy=head"};
     const char *path = in_folder(test_folder(), "run.safetensors");
     for (int s = 0; s < 6; s++) {
         tiny whole = tiny_of(1, settings[s]), first = tiny_of(2, settings[s]);

@@ -69,7 +69,7 @@ START_TEST(same_bits_on_any_number_of_threads)
         "", "model.norm=batch model.dropout=0.2 sampler.mode=training sampler.clamp=1",
         "sampler.conditional=1 sampler.start=gaussian trainer.energy_penalty=0.1 "
         "optimizer.name=sgd loader.crop=1 loader.flip=1 trainer.px_augment=0",
-        "model.norm=act model.dropout=0.2"};
+        "model.norm=act model.dropout=0.2 model.energy=head trainer.energy_penalty=0.1"};
     for (int s = 0; s < 4; s++) {
         tiny a = tiny_of(1, settings[s]), b = tiny_of(2, settings[s]);
         OK(jem_trainer_run(a.trainer, NULL));
@@ -227,6 +227,40 @@ START_TEST(failed_steps_leave_no_trace)
 }
 END_TEST
 
+/* How far training moved a parameter. */
+static double moved(tiny *t, const char *name)
+{
+    tiny fresh = tiny_of(1, "model.energy=head");
+    int64_t p = jem_model_parameter_find(t->model, name), elements;
+    float a[2048], b[2048];
+    double sum = 0;
+    OK(jem_model_parameter_info(t->model, p, NULL, NULL, NULL, &elements, NULL));
+    ck_assert_int_le(elements, 2048);
+    OK(jem_model_parameter_get(t->model, p, a, elements));
+    OK(jem_model_parameter_get(fresh.model, p, b, elements));
+    for (int64_t i = 0; i < elements; i++) sum += fabs((double)a[i] - (double)b[i]);
+    tiny_end(&fresh);
+    return sum;
+}
+
+/* p(x) trains the energy head and the body, p(y|x) the classifier and the body. */
+START_TEST(energy_head)
+{
+    const char *const settings[] = {"model.energy=head trainer.pyx=0",
+                                    "model.energy=head trainer.px=0",
+                                    "model.energy=head trainer.pxy=1 trainer.px=0"};
+    for (int s = 0; s < 3; s++) {
+        tiny t = tiny_of(2, settings[s]);
+        OK(jem_trainer_run(t.trainer, NULL));
+        ck_assert((moved(&t, "energy_output.weight") > 0) == (s == 0));
+        ck_assert((moved(&t, "class_output.weight") > 0) == (s > 0));
+        ck_assert(moved(&t, "f.conv1.weight") > 0);
+        if (s == 0) ck_assert(isfinite(tiny_metric(&t, "gap")) && tiny_metric(&t, "gap") != 0);
+        tiny_end(&t);
+    }
+}
+END_TEST
+
 START_TEST(divergence)
 {
     tiny t = tiny_of(2, "trainer.gap_limit=1e-9");
@@ -325,4 +359,4 @@ START_TEST(creation)
 END_TEST
 
 TESTS("trainer", learns, metrics, same_bits_on_any_number_of_threads, own_loop,
-      failed_steps_leave_no_trace, divergence, callback_stops, creation)
+      failed_steps_leave_no_trace, energy_head, divergence, callback_stops, creation)
