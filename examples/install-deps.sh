@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that building and plotting need, and only when one is
-# missing; with --tests or --ci those of the tests and of the CI run too. As root, or
+# missing; with --tests or --ci those of the tests and of the CI run too, with --slow those
+# of the slow tests that need torch or a browser. As root, or
 # through sudo.
 set -eu
 
@@ -9,6 +10,7 @@ packages="gcc g++ libc6-dev meson ninja-build cmake pkg-config libdnnl-dev libpn
 case "${1:-}" in
 --tests) packages="$packages locales python3" ;;
 --ci) packages="$packages locales python3 clang-format" ;;
+--slow) packages="$packages locales python3 python3-torch python3-numpy chromium" ;;
 esac
 
 missing=""

@@ -38,6 +38,7 @@ int run_eval(int argc, char **argv);
 int run_calibrate(int argc, char **argv);
 int run_score(int argc, char **argv);
 int run_sample(int argc, char **argv);
+int run_report(int argc, char **argv);
 int run_starts(int argc, char **argv);
 int run_info(int argc, char **argv);
 int run_help(int argc, char **argv);
@@ -154,6 +155,15 @@ typedef struct plot_set {
 int plot_histograms(const char *path, const char *title, const char *x_label, const plot_set *sets,
                     int64_t count);
 
+typedef struct plot_cells {
+    const char *name;
+    const double *cells; /* images in each bin */
+} plot_cells;
+
+/* The same of sets that have been counted: `bins` equal bins from low to high. */
+int plot_counts(const char *path, const char *title, const char *x_label, double low, double high,
+                int64_t bins, const plot_cells *sets, int64_t count);
+
 /* Curves from (0,0) to (1,1): x false, y true positive rate; `name` holds the AUROC. */
 int plot_roc(const char *path, const char *title, const plot_series *curves, int64_t count);
 
@@ -237,6 +247,11 @@ int variants_judged(jem_model **copy, const char **name, const jem_trainer *trai
 int variants_settings(const jem_model *source, jem_config *config);
 /* Copies all weights that fit, and says which do not. */
 int variants_begin(const jem_model *source, jem_model *model);
+
+/* ---- report_page.c ---- */
+
+/* The folder's files as one HTML page; output NULL: report.html in it; title NULL: its name. */
+int report_page(const char *folder, const char *title, const char *output);
 
 /* ---- eval.c: shared with report.c ---- */
 

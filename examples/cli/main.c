@@ -15,6 +15,7 @@ static const struct {
      run_calibrate},
     {"score", "class and log p(x) of images, their energies and gradients", run_score},
     {"sample", "draw images by Langevin dynamics", run_sample},
+    {"report", "a run or its evaluations as one HTML page", run_report},
     {"starts", "keep class Gaussians in a model, for chains without the data", run_starts},
     {"info", "what a model file holds", run_info},
     {"help", "this text; 'jem help COMMAND', 'jem help settings [SECTION]'", run_help},

@@ -208,19 +208,18 @@ static int score_range(const plot_set *sets, int64_t count, double *low, double 
     return 0;
 }
 
-static void draw_histogram(const axes *a, const plot_set *set, colour c)
+/* Steps over cells [n], the highest of them at 1. */
+static void draw_cells(const axes *a, const double *cells, int64_t n, colour c)
 {
-    double cells[CELLS] = {0}, most = 1;
-    for (int64_t i = 0; i < set->count; i++) {
-        double share = (set->scores[i] - a->x0) / (a->x1 - a->x0);
-        if (share >= 0 && share < 1) most = fmax(most, ++cells[(int)(share * CELLS)]);
-    }
+    double most = 0;
+    for (int64_t i = 0; i < n; i++) most = fmax(most, cells[i]);
+    if (!(most > 0)) return;
     for (int fill = 1; fill >= 0; fill--) {
         cairo_move_to(a->cr, at_x(a, a->x0), at_y(a, 0));
-        for (int i = 0; i < CELLS; i++) {
+        for (int64_t i = 0; i < n; i++) {
             double y = at_y(a, cells[i] / most);
-            cairo_line_to(a->cr, a->left + a->width * i / CELLS, y);
-            cairo_line_to(a->cr, a->left + a->width * (i + 1) / CELLS, y);
+            cairo_line_to(a->cr, a->left + a->width * (double)i / (double)n, y);
+            cairo_line_to(a->cr, a->left + a->width * (double)(i + 1) / (double)n, y);
         }
         cairo_line_to(a->cr, at_x(a, a->x1), at_y(a, 0));
         set_colour(a->cr, c, fill ? 0.22 : 1);
@@ -232,22 +231,44 @@ static void draw_histogram(const axes *a, const plot_set *set, colour c)
     }
 }
 
+int plot_counts(const char *path, const char *title, const char *x_label, double low, double high,
+                int64_t bins, const plot_cells *sets, int64_t count)
+{
+    page p;
+    double top = 50 + 19 * (double)count;
+    TRY(page_begin(&p, path, 776, top + 400, title));
+    axes a = {p.cr, 78, top + 8, 670, 330, low, high, 0, 1.05};
+    for (int64_t s = 0; s < count; s++)
+        legend(p.cr, 78, 56 + 19 * (double)s, palette[s % PALETTE], sets[s].name);
+    draw_axes(&a, x_label, "images per score (peak of each set = 1)");
+    clip(&a);
+    for (int64_t s = 0; s < count; s++) draw_cells(&a, sets[s].cells, bins, palette[s % PALETTE]);
+    cairo_restore(p.cr);
+    return page_end(&p, NULL);
+}
+
+static void count_cells(const plot_set *set, double low, double high, double *cells)
+{
+    for (int i = 0; i < CELLS; i++) cells[i] = 0;
+    for (int64_t i = 0; i < set->count; i++) {
+        double share = (set->scores[i] - low) / (high - low);
+        if (share >= 0 && share < 1) cells[(int)(share * CELLS)]++;
+    }
+}
+
 int plot_histograms(const char *path, const char *title, const char *x_label, const plot_set *sets,
                     int64_t count)
 {
-    page p;
-    double low, high, top = 50 + 19 * (double)count;
+    enum { MOST = 8 };
+    double low, high, cells[MOST][CELLS];
+    plot_cells counted[MOST];
+    if (count > MOST) return fail("%s: more than %d histograms in one picture", path, MOST);
     TRY(score_range(sets, count, &low, &high));
-    TRY(page_begin(&p, path, 776, top + 400, title));
-    cairo_t *cr = p.cr;
-    axes a = {cr, 78, top + 8, 670, 330, low, high, 0, 1.05};
-    for (int64_t s = 0; s < count; s++)
-        legend(cr, 78, 56 + 19 * (double)s, palette[s % PALETTE], sets[s].name);
-    draw_axes(&a, x_label, "images per score (peak of each set = 1)");
-    clip(&a);
-    for (int64_t s = 0; s < count; s++) draw_histogram(&a, &sets[s], palette[s % PALETTE]);
-    cairo_restore(cr);
-    return page_end(&p, NULL);
+    for (int64_t s = 0; s < count; s++) {
+        count_cells(&sets[s], low, high, cells[s]);
+        counted[s] = (plot_cells){sets[s].name, cells[s]};
+    }
+    return plot_counts(path, title, x_label, low, high, CELLS, counted, count);
 }
 
 /* ---- Receiver operating characteristic ---- */

@@ -1,5 +1,6 @@
 /* What a finished run is worth: pictures, summary.json, a few lines. */
-#include "cli.h"
+#include "chains.h"
+#include "draw.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -21,40 +22,59 @@ typedef struct rating {
 
 /* ---- Fresh samples ---- */
 
-static int draw_samples(const report_run *run, jem_config *config, const char *path)
+/* The grid, and one chain a class from its start to its end. */
+static int draw_chains(const report_run *run, const chains *k, strip *s, double size, double noise)
 {
-    int64_t c, h, w, classes, steps, conditional;
-    jem_sampler *sampler = NULL;
+    char path[4200], caption[256];
+    snprintf(caption, sizeof caption,
+             "%d %schains of %" PRId64
+             " steps (size %g, noise %g) from uniform noise; none left out",
+             CHAINS, k->y ? "class-conditional " : "", k->steps, size, noise);
+    join(path, sizeof path, run->folder, "samples.png");
+    TRY(array_save_grid(path, k->x, CHAINS, 10, k->c, k->h, k->w));
+    TRY(comment_write(path, path, caption));
+    join(path, sizeof path, run->folder, "strip.png");
+    snprintf(caption, sizeof caption,
+             "The first chain%s; uniform noise at step 0, %" PRId64 " steps",
+             k->y ? " of each class" : "s", k->steps);
+    return strip_draw(s, k, run->model, path, "Chains from noise to image", caption);
+}
+
+static int draw_samples(const report_run *run, jem_config *config)
+{
+    chains k = {.n = CHAINS};
+    strip s = {0};
+    int64_t classes, conditional;
     int32_t y[CHAINS];
-    progress bar;
-    TRY(check(jem_config_get_i64(config, "sampler.steps", &steps)));
+    double size, noise;
+    TRY(check(jem_config_get_i64(config, "sampler.steps", &k.steps)));
+    TRY(check(jem_config_get_f64(config, "sampler.step_size", &size)));
+    TRY(check(jem_config_get_f64(config, "sampler.noise", &noise)));
     TRY(check(jem_config_get_i64(config, "sampler.conditional", &conditional)));
     TRY(check(jem_config_set_i64(config, "sampler.conditional", 0)));
     TRY(check(jem_config_set_i64(config, "sampler.buffer", 1)));
     TRY(check(jem_config_set_str(config, "sampler.start", "uniform")));
-    TRY(check(jem_model_info(run->model, &c, &h, &w, &classes, NULL)));
+    TRY(check(jem_model_info(run->model, &k.c, &k.h, &k.w, &classes, NULL)));
     for (int64_t i = 0; i < CHAINS; i++) y[i] = (int32_t)(i / 10 % classes); /* a class a row */
-    float *x = allocate(CHAINS * c * h * w, sizeof *x);
-    int code = x ? check(jem_sampler_create(&sampler, run->model, config)) : CODE_FAILED;
-    if (!code) code = check(jem_sampler_start(sampler, NULL, 0, CHAINS, x));
-    progress_begin(&bar, "samples", 0, FACTOR);
-    for (int64_t i = 0; !code && i < FACTOR; i++) {
-        code = check(
-            jem_sampler_step(sampler, x, conditional ? y : NULL, CHAINS, 0, i * steps, steps));
-        progress_update(&bar, i + 1, NULL);
-    }
-    progress_end(&bar);
-    if (!code) code = array_save_grid(path, x, CHAINS, 10, c, h, w);
-    jem_sampler_destroy(sampler);
-    free(x);
+    k.steps *= FACTOR;
+    k.y = conditional ? y : NULL;
+    k.x = allocate(CHAINS * k.c * k.h * k.w, sizeof *k.x);
+    int code = k.x ? check(jem_sampler_create(&k.sampler, run->model, config)) : CODE_FAILED;
+    if (!code) code = check(jem_sampler_start(k.sampler, NULL, 0, CHAINS, k.x));
+    if (!code) code = strip_begin(&s, &k, 10);
+    if (!code) code = chains_walk(&k, &s);
+    if (!code) code = draw_chains(run, &k, &s, size, noise);
+    strip_end(&s);
+    jem_sampler_destroy(k.sampler);
+    free(k.x);
     return code;
 }
 
-static int samples(const report_run *run, const char *path)
+static int samples(const report_run *run)
 {
     jem_config *config = NULL;
     TRY(check(jem_config_clone(&config, run->config)));
-    int code = draw_samples(run, config, path);
+    int code = draw_samples(run, config);
     jem_config_destroy(config);
     return code;
 }
@@ -79,6 +99,33 @@ static int rate(const images *test, float *const known[SCORES], const images *ot
     return 0;
 }
 
+static int draw_roc(const report_run *run, float *const all[][SCORES], const int64_t *counts,
+                    char names[][320], int64_t n)
+{
+    plot_series curves[MOST_SETS];
+    char path[4200];
+    int code = 0;
+    int64_t made = 0;
+    for (int64_t i = 1; !code && i < n; i++) {
+        int64_t room = counts[0] + counts[i] + 1, points = 0;
+        double *x = allocate(room, sizeof *x), *y = allocate(room, sizeof *y);
+        float *threshold = allocate(room, sizeof *threshold);
+        curves[made++] = (plot_series){names[i], x, y, 0};
+        code = x && y && threshold ? check(jem_eval_roc(all[0][0], counts[0], all[i][0], counts[i],
+                                                        room, x, y, threshold, &points))
+                                   : CODE_FAILED;
+        free(threshold);
+        curves[made - 1].count = points;
+    }
+    join(path, sizeof path, run->folder, "roc.png");
+    if (!code && made) code = plot_roc(path, "log p(x) tells known from unknown", curves, made);
+    for (int64_t i = 0; i < made; i++) {
+        free((void *)curves[i].x);
+        free((void *)curves[i].y);
+    }
+    return code;
+}
+
 static int scores(const report_run *run, const images *test, rating *ratings, int64_t *count,
                   const char *path)
 {
@@ -86,7 +133,7 @@ static int scores(const report_run *run, const images *test, rating *ratings, in
     float *all[MOST_SETS][SCORES] = {{NULL}};
     plot_set sets[MOST_SETS];
     char names[MOST_SETS][320];
-    int64_t n = 1;
+    int64_t n = 1, counts[MOST_SETS] = {test->count};
     progress bar;
     progress_begin(&bar, "data sets scored", 0, MOST_SETS);
     progress_update(&bar, 0, NULL);
@@ -105,7 +152,7 @@ static int scores(const report_run *run, const images *test, rating *ratings, in
             snprintf(names[n], sizeof names[n], "%s%s (AUROC %.3f)", r->name,
                      other.made == 1 ? " noise" : "", r->by[0].auroc);
             sets[n] = (plot_set){names[n], all[n][0], other.count};
-            n++;
+            counts[n++] = other.count;
         }
         images_close(&other);
     }
@@ -115,6 +162,7 @@ static int scores(const report_run *run, const images *test, rating *ratings, in
     if (!code)
         code = plot_histograms(path, "log p(x) of known and unknown images", "log p(x) + constant",
                                sets, n);
+    if (!code) code = draw_roc(run, all, counts, names, n);
     for (int i = 0; i < MOST_SETS * SCORES; i++) free(all[i / SCORES][i % SCORES]);
     return code;
 }
@@ -202,7 +250,8 @@ static void print_summary(const report_run *run, const evaluation *e, const rati
                100 * metric_of(run->trainer, "best_accuracy"));
     printf("Written to %s:\n"
            "  model.safetensors  checkpoint.safetensors  metrics.jsonl  summary.json\n"
-           "  curves.png  reliability.png  scores.png  samples.png\n",
+           "  curves.png  reliability.png  scores.png  roc.png  samples.png  strip.png\n"
+           "  report.html: all of it on one page\n",
            run->folder);
 }
 
@@ -224,8 +273,8 @@ int report_write(const report_run *run)
     if (!code) code = scores(run, &test, ratings, &count, path);
     join(path, sizeof path, run->folder, "summary.json");
     if (!code) code = write_summary(run, &e, ratings, count, path);
-    join(path, sizeof path, run->folder, "samples.png");
-    int drawn = code ? 0 : samples(run, path); /* longer chains may diverge: the rest stays */
+    int drawn = code ? 0 : samples(run); /* longer chains may diverge: the rest stays */
+    if (!code) code = report_page(run->folder, NULL, NULL);
     if (!code) print_summary(run, &e, ratings, count);
     images_close(&test);
     return code ? code : drawn;

@@ -8,7 +8,7 @@ works '^jem [0-9]' "$jem" --version
 works 'Usage: jem COMMAND' "$jem" help
 works 'sampler.steps' "$jem" help settings
 works 'optimizer.rate' "$jem" help settings optimizer
-for command in train eval score sample starts info; do
+for command in train eval score sample starts report info; do
     works "Usage: jem $command" "$jem" $command --help
     works "Usage: jem $command" "$jem" help $command
 done

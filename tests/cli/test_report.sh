@@ -1,0 +1,105 @@
+#!/bin/sh
+# One page of a run, one of evaluations: test_report.sh JEM MODEL
+jem=$1
+model=$2
+. "$(dirname "$0")/common.sh"
+
+# whole FILE: tags that open also close, and nothing is loaded from elsewhere
+whole()
+{
+    python3 - "$1" <<'END' || bad "$1 is not a whole page"
+import html.parser, sys
+class Reader(html.parser.HTMLParser):
+    void, open, loads, pictures = {'meta', 'img'}, [], [], 0
+    def handle_starttag(self, tag, attrs):
+        a = dict(attrs)
+        if tag not in self.void: self.open.append(tag)
+        if tag == 'img':
+            assert a['alt'] and a['src'].startswith('data:image/'), a
+            Reader.pictures += 1
+        assert tag not in ('script', 'link', 'iframe'), tag
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, tag
+text = open(sys.argv[1], encoding='utf-8').read()
+reader = Reader()
+reader.feed(text)
+assert not reader.open, reader.open
+assert 'http' not in text.split('<body>')[1] and 'url(' not in text
+print(reader.pictures)
+END
+}
+
+# ---- a run ----
+"$jem" train --data glyphs:size=12,limit=60 --sampler.steps=2 --set loader.batch=8 sampler.buffer=20 \
+    --iterations 6 --log-every 1 --sample-every 2 --ood letters:limit=20 --output run >out 2>err ||
+    bad "train: $(cat err)"
+grep -q 'report.html' out || bad "train does not name the report"
+[ -s run/strip.png ] && [ -s run/roc.png ] || bad "no strip or ROC of a run"
+pictures=$(whole run/report.html)
+[ "$pictures" = 9 ] || bad "run/report.html has $pictures pictures"
+for word in 'Expected calibration error' 'AUROC' 'sampler.steps' 'No roll-back' '1x12x12' 'Known images accepted' \
+    'step 6<' 'class="cards"'; do
+    grep -qe "$word" run/report.html || bad "run/report.html lacks '$word'"
+done
+printf '{"event": "rollback", "step": 4, "rollbacks": 1, "from": 6, "reason": "gap <big> & \\"bad\\""}\n' \
+    >>run/metrics.jsonl
+works 'run/report.html' "$jem" report run
+grep -q 'gap &lt;big&gt; &amp; &quot;bad&quot;' run/report.html || bad "the reason of a roll-back is not told"
+cp run/report.html first.html
+works 'second.html' "$jem" report run/ --output second.html
+same first.html second.html
+works '' "$jem" report run --title 'A <b> & c' --output third.html
+grep -q '<title>A &lt;b&gt; &amp; c</title>' third.html || bad "the title is not escaped"
+
+# ---- evaluations ----
+mkdir evaluations
+small=glyphs:limit=40
+"$jem" eval calibration --model "$model" --data $small >evaluations/calibration.json
+"$jem" eval ood --model "$model" --data $small --ood uniform >evaluations/ood.json
+cat >evaluations/roc.json <<'END'
+[{"data": "a\u00e9\ud83d\ude00", "ood": "b", "score": "mass", "auroc": 0.8, "points": [[0, 0], [0.2, 0.7], [1, 1]]}]
+END
+cat >evaluations/histograms.json <<'END'
+{"data": "a", "ood": "b", "score": "mass", "low": -1, "high": 1, "in_counts": [0, 1, 5], "ood_counts": [3, 1, 0]}
+END
+cat >evaluations/attack.json <<'END'
+{"norm": "linf", "robust": [{"eps": 0, "accuracy": 0.9}, {"eps": 0.1, "accuracy": 0.5}], "none": null, "yes": true}
+END
+printf '{"cut": [1, 2' >evaluations/cut.json
+works 'evaluations/report.html' "$jem" report evaluations
+pictures=$(whole evaluations/report.html)
+[ "$pictures" = 4 ] || bad "evaluations/report.html has $pictures pictures"
+grep -q 'This file is not JSON' evaluations/report.html || bad "a file that is cut is not told"
+grep -q 'aé😀' evaluations/report.html || bad "escapes are not read"
+
+# Whatever stands in a file, the page is whole.
+python3 - <<'END'
+import random
+draw, text = random.Random(3), open('evaluations/attack.json').read() + open('evaluations/calibration.json').read()
+import os
+os.mkdir('odd')
+cases = ['', '{}', '[]', '[[[]]]', '[' * 100 + ']' * 100, '{"bins": [1, {}], "points": [[], 3, ["a"]], "robust": [{}]}',
+         '{"in_counts": [], "ood_counts": []}', '{"low": 1, "high": 0, "in_counts": [1], "ood_counts": [2]}', '"text"', '1e999',
+         '{"bins": [{"images": -1}]}', '{"points": [[0, 0]]}', '{"a": "\\ud800"}', '{"a": "\\u00"}', '{"a": "\\', '\x00',
+         '{"robust": [{"eps": null, "accuracy": null}, {"eps": 1, "accuracy": 1}]}', '{"</td><script>": "</td><script>"}']
+for i in range(20):
+    bad = list(text)
+    for _ in range(3): bad[draw.randrange(len(bad))] = draw.choice('{}[]",:0a\\')
+    cases.append(''.join(bad))
+for i, case in enumerate(cases): open('odd/%02d.json' % i, 'w').write(case)
+END
+works 'odd/report.html' "$jem" report odd
+whole odd/report.html >/dev/null
+
+# ---- what cannot be reported ----
+mkdir empty
+fails 1 'empty: holds nothing to report' "$jem" report empty
+fails 1 'none: cannot open' "$jem" report none
+fails 2 'DIR is missing' "$jem" report
+fails 1 'none/r.html: cannot open' "$jem" report run --output none/r.html
+printf 'x' >odd/model.safetensors
+works '' "$jem" report odd
+grep -q 'class="alarm">odd/model.safetensors' odd/report.html || bad "a model that cannot be read is not told"
+ls -d "${TMPDIR:-/tmp}"/jem-report-* 2>/dev/null && bad "pictures of a report stay behind"
+find . -name '*.tmp' | grep . && bad "temporary files stay"
+end
