@@ -21,6 +21,7 @@ static const char style[] =
     "td.w{overflow-wrap:anywhere;max-width:620px}"
     ".figures{display:flex;flex-wrap:wrap;gap:22px;align-items:flex-start}"
     "figure{margin:6px 0;flex:0 1 480px;min-width:200px}figure.wide{flex-basis:100%}"
+    "figure.wide img{max-width:min(100%,860px)}"
     "figure.small{flex:0 1 190px;min-width:120px}"
     "figure img{max-width:100%;border:1px solid #ececf0;border-radius:4px}"
     "figcaption{color:#6b6b73;font-size:13px;margin-top:4px}"

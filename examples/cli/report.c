@@ -23,47 +23,49 @@ typedef struct rating {
 /* ---- Fresh samples ---- */
 
 /* The grid, and one chain a class from its start to its end. */
-static int draw_chains(const report_run *run, const chains *k, strip *s, double size, double noise)
+static int draw_chains(const report_run *run, const chains *k, strip *s, const jem_config *config)
 {
-    char path[4200], caption[256];
+    char path[4200], caption[256], start[32];
+    double size, noise;
+    TRY(check(jem_config_get_f64(config, "sampler.step_size", &size)));
+    TRY(check(jem_config_get_f64(config, "sampler.noise", &noise)));
+    TRY(check(jem_config_get_str(config, "sampler.start", start, sizeof start, NULL)));
+    const char *from = strcmp(start, "uniform") ? "class Gaussians" : "uniform noise";
     snprintf(caption, sizeof caption,
-             "%d %schains of %" PRId64
-             " steps (size %g, noise %g) from uniform noise; none left out",
-             CHAINS, k->y ? "class-conditional " : "", k->steps, size, noise);
+             "%d %schains of %" PRId64 " steps (size %g, noise %g) from %s; none left out", CHAINS,
+             k->y ? "class-conditional " : "", k->steps, size, noise, from);
     join(path, sizeof path, run->folder, "samples.png");
     TRY(array_save_grid(path, k->x, CHAINS, 10, k->c, k->h, k->w));
     TRY(comment_write(path, path, caption));
     join(path, sizeof path, run->folder, "strip.png");
-    snprintf(caption, sizeof caption,
-             "The first chain%s; uniform noise at step 0, %" PRId64 " steps",
-             k->y ? " of each class" : "s", k->steps);
-    return strip_draw(s, k, run->model, path, "Chains from noise to image", caption);
+    snprintf(caption, sizeof caption, "The first chain%s of samples.png, %" PRId64 " steps from %s",
+             k->y ? " of each class" : "s", k->steps, from);
+    return strip_draw(s, k, run->model, path, "Chains from start to end", caption);
 }
 
 static int draw_samples(const report_run *run, jem_config *config)
 {
     chains k = {.n = CHAINS};
     strip s = {0};
-    int64_t classes, conditional;
+    int64_t classes, conditional, carried;
     int32_t y[CHAINS];
-    double size, noise;
     TRY(check(jem_config_get_i64(config, "sampler.steps", &k.steps)));
-    TRY(check(jem_config_get_f64(config, "sampler.step_size", &size)));
-    TRY(check(jem_config_get_f64(config, "sampler.noise", &noise)));
     TRY(check(jem_config_get_i64(config, "sampler.conditional", &conditional)));
     TRY(check(jem_config_set_i64(config, "sampler.conditional", 0)));
     TRY(check(jem_config_set_i64(config, "sampler.buffer", 1)));
-    TRY(check(jem_config_set_str(config, "sampler.start", "uniform")));
+    /* A model that was never sampled from has no Gaussians. */
+    TRY(check(jem_starts_info(run->model, NULL, &carried, NULL)));
+    if (!carried) TRY(check(jem_config_set_str(config, "sampler.start", "uniform")));
     TRY(check(jem_model_info(run->model, &k.c, &k.h, &k.w, &classes, NULL)));
     for (int64_t i = 0; i < CHAINS; i++) y[i] = (int32_t)(i / 10 % classes); /* a class a row */
     k.steps *= FACTOR;
     k.y = conditional ? y : NULL;
     k.x = allocate(CHAINS * k.c * k.h * k.w, sizeof *k.x);
     int code = k.x ? check(jem_sampler_create(&k.sampler, run->model, config)) : CODE_FAILED;
-    if (!code) code = check(jem_sampler_start(k.sampler, NULL, 0, CHAINS, k.x));
+    if (!code) code = check(jem_sampler_start(k.sampler, k.y, 0, CHAINS, k.x));
     if (!code) code = strip_begin(&s, &k, 10);
     if (!code) code = chains_walk(&k, &s);
-    if (!code) code = draw_chains(run, &k, &s, size, noise);
+    if (!code) code = draw_chains(run, &k, &s, config);
     strip_end(&s);
     jem_sampler_destroy(k.sampler);
     free(k.x);

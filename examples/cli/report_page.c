@@ -158,7 +158,7 @@ static void show_known(const html *page, const char *folder)
             html_section(page, "Pictures");
             fputs("<div class=\"figures\">\n", page->file);
         }
-        html_picture(page, path, known[i][1], 0);
+        html_picture(page, path, known[i][1], !strcmp(known[i][0], "scores.png"));
     }
     if (shown) fputs("</div>\n", page->file);
 }
@@ -241,8 +241,8 @@ static void show_events(const html *page, const tree *events, int64_t count)
         return;
     }
     fprintf(page->file,
-            "<p class=\"alarm\">%" PRId64 " times the run went back to its last good "
-            "state and on with another noise seed.</p>\n",
+            "<p class=\"alarm\">Roll-backs to the last good state, each on with another noise "
+            "seed: %" PRId64 "</p>\n",
             count);
     fputs("<table><tr><th>event</th><th class=\"n\">diverged at step</th><th class=\"n\">back to "
           "step</th><th>reason</th></tr>\n",

@@ -33,7 +33,7 @@ static const recipe recipes[] = {
      "loader.noise=0.03 trainer.px=1 trainer.pyx=1",
      "sampler.steps=10 sampler.step_size=1 sampler.noise=0 sampler.noise_after_clamp=1 "
      "sampler.gradient_clamp=1 sampler.clamp=1 sampler.mode=training sampler.buffer=10000 "
-     "sampler.start=gaussian sampler.restart=0.05"},
+     "sampler.start=gaussian sampler.start_images=0 sampler.restart=0.05"},
     {"sadajem",
      200,
      {60, 120, 180},
@@ -44,7 +44,7 @@ static const recipe recipes[] = {
      "loader.noise=0 trainer.px=1 trainer.pyx=1",
      "sampler.steps=5 sampler.step_size=1 sampler.noise=0 sampler.noise_after_clamp=0 "
      "sampler.gradient_clamp=1 sampler.clamp=1 sampler.mode=training sampler.buffer=10000 "
-     "sampler.start=gaussian sampler.restart=0.05"}};
+     "sampler.start=gaussian sampler.start_images=0 sampler.restart=0.05"}};
 enum { RECIPES = sizeof recipes / sizeof recipes[0] };
 
 static jem_config *config_of(const recipe *r)
