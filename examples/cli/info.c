@@ -24,10 +24,13 @@ static const command self = {"info",
 
 typedef struct facts {
     int64_t c, h, w, classes, features, tensors, trainable, statistics;
+    int64_t starts_rank, starts_bytes; /* bytes 0: the model carries none */
+    double starts_explained;
 } facts;
 
 static int gather(const jem_model *model, facts *f)
 {
+    TRY(check(jem_starts_info(model, &f->starts_rank, &f->starts_bytes, &f->starts_explained)));
     TRY(check(jem_model_info(model, &f->c, &f->h, &f->w, &f->classes, &f->features)));
     f->tensors = jem_model_parameter_count(model);
     for (int64_t i = 0; i < f->tensors; i++) {
@@ -72,6 +75,10 @@ static int print_text(const jem_model *model, const facts *f)
     printf("%s\nfeatures    %" PRId64 "\n", f->classes > 20 ? " ..." : "", f->features);
     printf("parameters  %" PRId64 " in %" PRId64 " tensors", f->trainable, f->tensors);
     if (f->statistics) printf(", and %" PRId64 " statistics", f->statistics);
+    if (f->starts_bytes)
+        printf("\nstarts      class Gaussians of rank %" PRId64 ", %" PRId64
+               " bytes; %.1f %% of the variance in the factor",
+               f->starts_rank, f->starts_bytes, 100 * f->starts_explained);
     printf("\nmetadata\n");
     for (int64_t i = 0; i < jem_model_metadata_count(model); i++) {
         const char *key = jem_model_metadata_key(model, i);
@@ -102,6 +109,11 @@ static int print_json(const jem_model *model, const facts *f)
     json_integer(&out, "features", f->features);
     json_integer(&out, "parameters", f->trainable);
     json_integer(&out, "statistics", f->statistics);
+    if (f->starts_bytes) {
+        json_integer(&out, "starts_rank", f->starts_rank);
+        json_integer(&out, "starts_bytes", f->starts_bytes);
+        json_number(&out, "starts_explained_variance", f->starts_explained);
+    }
     json_array(&out, "classes");
     for (int64_t k = 0; k < f->classes; k++) {
         jem_model_class_name(model, k, name, sizeof name);

@@ -24,6 +24,14 @@ cmp -s a.npy c.npy && bad "--data is not used"
 works 'uniform noise' "$jem" sample --model s.safetensors $quick --count 12 --output u.npy
 cmp -s a.npy u.npy && bad "gaussian starts are uniform"
 
+# Training with such starts leaves them in the model, and --as-trained uses them.
+"$jem" train --data glyphs:size=12,limit=60 --sampler.steps=1 --set loader.batch=8 sampler.buffer=20 \
+    sampler.start=gaussian sampler.start_rank=3 --iterations 1 --output near >out 2>err || bad "train: $(cat err)"
+works 'class Gaussians of the model' "$jem" sample --model near/model.safetensors --as-trained --count 4 --output n.npy
+works 'rank 3' "$jem" info near/model.safetensors
+works '"starts_rank": 3' "$jem" info near/model.safetensors --json
+grep -aq 'from class Gaussians' near/samples.png || bad "samples.png does not tell where its chains start"
+
 # ---- buffers ----
 "$jem" train --data glyphs:size=12,limit=60 --sampler.steps=1 --set loader.batch=8 sampler.buffer=40 \
     sampler.conditional=1 --iterations 4 --log-every 1 --output run >out 2>err || bad "train: $(cat err)"
