@@ -57,6 +57,7 @@
 #include <jem/loader.h>
 #include <jem/loss.h>
 #include <jem/model.h>
+#include <jem/network.h>
 #include <jem/optimizer.h>
 #include <jem/pass.h>
 #include <jem/sampler.h>

@@ -24,7 +24,7 @@ struct jem_config {
 
 /* ---- Numbers without the locale ---- */
 
-static int parse_f64(const char *text, double *out)
+int jem__parse_f64(const char *text, double *out)
 {
     char *end;
     locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
@@ -199,7 +199,8 @@ static jem_status check(const jem__key *k, const char *text, struct value *out)
                              k->choices);
         return JEM_OK;
     }
-    int good = k->type == JEM_KEY_I64 ? parse_i64(text, &out->i64) : parse_f64(text, &out->f64);
+    int good =
+        k->type == JEM_KEY_I64 ? parse_i64(text, &out->i64) : jem__parse_f64(text, &out->f64);
     if (!good)
         return jem__fail(JEM_ERROR_CONFIG, "%s: got '%.64s', expected %s in %.9g..%.9g", k->name,
                          text, type_name(k->type), k->low, k->high);
@@ -361,14 +362,14 @@ static jem_status next_pair(const char **at, char *key, size_t key_size, char *v
     return JEM_OK;
 }
 
-static jem_status parse(jem_config *config, const char *text)
+static jem_status parse(jem_config *config, const char *text, char *value, size_t value_size)
 {
-    char key[96], value[4096];
+    char key[96];
     for (;;) {
         int64_t index;
         while (blank(*text)) text++;
         if (!*text) return JEM_OK;
-        JEM__TRY(next_pair(&text, key, sizeof key, value, sizeof value));
+        JEM__TRY(next_pair(&text, key, sizeof key, value, value_size));
         JEM__TRY(look_up("settings", key, 0, &index));
         JEM__TRY(set(config, index, value));
     }
@@ -377,10 +378,14 @@ static jem_status parse(jem_config *config, const char *text)
 jem_status jem_config_parse(jem_config *config, const char *text)
 {
     jem_config *fresh = NULL;
+    char *value = NULL; /* as long as any in it */
     JEM__REQUIRE(config, "jem_config_parse");
     JEM__REQUIRE(text, "jem_config_parse");
     JEM__TRY(jem_config_clone(&fresh, config));
-    jem_status status = parse(fresh, text);
+    int64_t size = (int64_t)strlen(text) + 1;
+    jem_status status = jem__alloc(&value, size, 1);
+    if (!status) status = parse(fresh, text, value, (size_t)size);
+    jem__free(value);
     /* All or nothing: swap the values in only when every pair was good. */
     for (int64_t i = 0; !status && i < jem__key_total; i++) {
         struct value old = config->values[i];

@@ -22,6 +22,9 @@ typedef struct jem__preset {
 } jem__preset;
 extern const jem__preset jem__presets[];
 
+/* A finite number, with a point in every locale; 0 if text is none. */
+int jem__parse_f64(const char *text, double *out);
+
 /* config may be NULL: defaults. An unknown key is a bug: asserted in tests. */
 int64_t jem__config_i64(const jem_config *config, const char *key);
 double jem__config_f64(const jem_config *config, const char *key);

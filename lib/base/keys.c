@@ -17,7 +17,8 @@
 const jem__key jem__keys[] = {
     I("context.threads", "0", 0, 1024, "worker threads; 0: one per CPU"),
 
-    S("model.architecture", "wide_resnet", "wide_resnet", "network family"),
+    S("model.architecture", "wide_resnet", "wide_resnet|network", "network family"),
+    S("model.network", "", 0, "operators of architecture network, as jem/network.h writes them"),
     I("model.depth", "10", 10, 1000, "layers of the Wide-ResNet: 6n+4"),
     I("model.widen_factor", "1", 1, 64, "width of the stages: 16w, 32w, 64w"),
     I("model.classes", "10", 1, 65536, "number of classes"),

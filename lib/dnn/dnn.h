@@ -24,7 +24,7 @@ void jem__stream_destroy(jem__stream *stream);
 /* Plain row-major layouts: [n,c,h,w] of images, OIHW of weights, [n] of vectors, [g,r,c]. */
 jem_status jem__layout_create(jem__layout **layout, int32_t type, int32_t dimensions,
                               const int64_t *shape);
-/* Images in blocks of b channels: 8 or 16. */
+/* Images in blocks of b channels: 1, 4, 8, 16, or all of them. */
 jem_status jem__layout_images(jem__layout **layout, int32_t type, const int64_t *shape, int64_t b);
 jem_status jem__layout_clone(jem__layout **copy, const jem__layout *layout);
 void jem__layout_destroy(jem__layout *layout);

@@ -76,7 +76,11 @@ jem_status jem__layout_create(jem__layout **layout, int32_t type, int32_t dimens
 jem_status jem__layout_images(jem__layout **layout, int32_t type, const int64_t *shape, int64_t b)
 {
     jem__md md = NULL;
-    dnnl_format_tag_t tag = b == 8 ? dnnl_aBcd8b : dnnl_aBcd16b;
+    dnnl_format_tag_t tag = b == 1    ? dnnl_abcd
+                            : b == 4  ? dnnl_aBcd4b
+                            : b == 8  ? dnnl_aBcd8b
+                            : b == 16 ? dnnl_aBcd16b
+                                      : dnnl_acdb;
     dnnl_status_t status = jem__md_create(&md, 4, shape, jem__dnn_type(type), tag);
     *layout = (jem__layout *)md;
     return status ? jem__dnn_fail(status, "memory descriptor") : JEM_OK;

@@ -201,11 +201,35 @@ int32_t jem__graph_pool(jem__graph *g, int32_t in)
     return add_node(g, &node);
 }
 
+int32_t jem__graph_windows(jem__graph *g, int32_t in, const jem__op *op, int64_t kernel,
+                           int64_t stride, int64_t pad)
+{
+    if (g->status) return -1;
+    jem__image s = jem__graph_shape(g, in);
+    jem__node node = node_of(op, in, -1);
+    node.kernel = kernel;
+    node.stride = stride;
+    node.pad = pad;
+    if (kernel < 1 || kernel > 16 || stride < 1 || pad < 0 || pad > kernel / 2 ||
+        s.h + 2 * pad < kernel || s.w + 2 * pad < kernel) {
+        g->status = jem__fail(JEM_ERROR_SHAPE,
+                              "%s: windows of %" PRId64 " (stride %" PRId64 ", pad %" PRId64
+                              ") on %" PRId64 "x%" PRId64 ", expected 1..16 pixels that fit, and "
+                              "a pad of at most half of them",
+                              op->name, kernel, stride, pad, s.h, s.w);
+        return -1;
+    }
+    node.shape = (jem__image){s.c, (s.h + 2 * pad - kernel) / stride + 1,
+                              (s.w + 2 * pad - kernel) / stride + 1};
+    return add_node(g, &node);
+}
+
 int32_t jem__graph_linear(jem__graph *g, int32_t in, const char *prefix, int64_t outputs)
 {
     if (g->status) return -1;
     jem__node node = node_of(&jem__op_linear, in, -1);
-    int64_t shape[] = {outputs, jem__graph_shape(g, in).c};
+    jem__image s = jem__graph_shape(g, in);
+    int64_t shape[] = {outputs, s.c * s.h * s.w};
     node.shape = (jem__image){outputs, 1, 1};
     node.parameter[0] =
         add_parameter(g, prefix, "weight", 2, shape, JEM_PARAMETER_TRAINABLE, 0, shape[1]);

@@ -24,7 +24,8 @@ typedef struct jem__op {
 enum { JEM__KEEPS_INPUT = 1, JEM__KEEPS_OUTPUT = 2 };
 
 extern const jem__op jem__op_convolution, jem__op_batch_norm, jem__op_group_norm, jem__op_act_norm,
-    jem__op_leaky_relu, jem__op_silu, jem__op_dropout, jem__op_add, jem__op_pool, jem__op_linear;
+    jem__op_leaky_relu, jem__op_silu, jem__op_dropout, jem__op_add, jem__op_pool, jem__op_max_pool,
+    jem__op_average_pool, jem__op_linear;
 
 typedef struct jem__image {
     int64_t c, h, w;
@@ -35,7 +36,7 @@ typedef struct jem__node {
     int32_t input[2];            /* values; -1: none */
     jem__image shape;            /* of the output, per image */
     int32_t parameter[4];        /* of the graph; -1: none */
-    int64_t kernel, stride, pad; /* convolution */
+    int64_t kernel, stride, pad; /* convolution, windows */
     int64_t groups;              /* group norm */
     float number;                /* dropout probability, slope, norm momentum */
 } jem__node;
@@ -82,7 +83,10 @@ int32_t jem__graph_norm(jem__graph *g, int32_t in, const char *prefix, const cha
 const jem__op *jem__graph_activation(const char *activation, float *slope);
 int32_t jem__graph_unary(jem__graph *g, int32_t in, const jem__op *op, float number);
 int32_t jem__graph_add(jem__graph *g, int32_t a, int32_t b);
-int32_t jem__graph_pool(jem__graph *g, int32_t in);
+int32_t jem__graph_pool(jem__graph *g, int32_t in); /* the average of all pixels */
+/* op: the maximum or the average of each window; pad <= kernel / 2, kernel <= 16. */
+int32_t jem__graph_windows(jem__graph *g, int32_t in, const jem__op *op, int64_t kernel,
+                           int64_t stride, int64_t pad);
 int32_t jem__graph_linear(jem__graph *g, int32_t in, const char *prefix, int64_t outputs);
 
 /* The classifier of the features, and the energy head if model.energy says so. */
@@ -92,5 +96,6 @@ int32_t jem__graph_classifier(const jem__graph *g);
 
 /* Architectures: settings model.* -> graph. */
 jem_status jem__wide_resnet(jem__graph *graph, const jem_config *config);
+jem_status jem__network(jem__graph *graph, const jem_config *config);
 
 #endif

@@ -22,6 +22,14 @@ typedef struct jem__extra {
     uint8_t *bytes;
 } jem__extra;
 
+/* Settings that the file keeps as metadata of the same name: of architecture
+   wide_resnet (1), network (2). Ends with a NULL name. */
+typedef struct jem__setting {
+    const char *name;
+    int32_t kinds;
+} jem__setting;
+extern const jem__setting jem__model_settings[];
+
 struct jem_model {
     jem__count count;
     jem_context *context;
@@ -54,6 +62,9 @@ struct jem_model {
     int64_t borrowed;
 };
 
+/* The graph of model.architecture; its status stays in it. */
+jem_status jem__model_graph(jem__graph *graph, const jem_config *config);
+int32_t jem__model_is_network(const jem_config *config);
 struct jem_pass *jem__pass_next(const jem_pass *pass);
 jem_status jem__model_new(jem_model **model, jem_context *context, const jem_config *config);
 jem_status jem__model_store(jem_model *model);     /* storage for the graph's parameters */

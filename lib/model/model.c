@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Settings that the file keeps as metadata of the same name. */
-static const char *const architecture[] = {"architecture",  "depth",      "widen_factor", "classes",
-                                           "channels",      "height",     "width",        "norm",
-                                           "norm_momentum", "activation", "dropout",      "energy"};
-enum { ARCHITECTURE = sizeof architecture / sizeof architecture[0] };
+const jem__setting jem__model_settings[] = {
+    {"architecture", 3},  {"depth", 1},      {"widen_factor", 1}, {"classes", 3},
+    {"channels", 3},      {"height", 3},     {"width", 3},        {"norm", 1},
+    {"norm_momentum", 3}, {"activation", 1}, {"dropout", 1},      {"energy", 3},
+    {"network", 2},       {NULL, 0}};
 
 /* ---- Metadata ---- */
 
@@ -49,12 +49,15 @@ jem_status jem__metadata_put(jem_model *model, const char *key, const char *valu
 
 static jem_status describe(jem_model *model)
 {
+    int32_t kind = jem__model_is_network(model->config) ? 2 : 1;
     JEM__TRY(jem__metadata_put(model, "format", "jem"));
-    for (int i = 0; i < ARCHITECTURE; i++) {
+    for (const jem__setting *s = jem__model_settings; s->name; s++) {
         char key[64], text[64];
-        snprintf(key, sizeof key, "model.%s", architecture[i]);
+        if (!(s->kinds & kind)) continue;
+        snprintf(key, sizeof key, "model.%s", s->name);
         JEM__TRY(jem__config_print(model->config, key, text, sizeof text));
-        JEM__TRY(jem__metadata_put(model, architecture[i], text));
+        JEM__TRY(jem__metadata_put(model, s->name,
+                                   s->kinds == 2 ? jem__config_str(model->config, key) : text));
     }
     const char *names = jem__config_str(model->config, "model.class_names");
     return *names ? jem__metadata_put(model, "class_names", names) : JEM_OK;
@@ -78,7 +81,7 @@ jem_status jem_model_metadata_set(jem_model *model, const char *key, const char 
     JEM__REQUIRE(value, "jem_model_metadata_set");
     JEM__ENTER(model->context, "jem_model_metadata_set");
     int fixed = strcmp(key, "format") == 0;
-    for (int i = 0; i < ARCHITECTURE; i++) fixed |= strcmp(key, architecture[i]) == 0;
+    for (const jem__setting *s = jem__model_settings; s->name; s++) fixed |= !strcmp(key, s->name);
     if (fixed)
         return jem__fail(JEM_ERROR_STATE,
                          "jem_model_metadata_set: %s describes the network and cannot be set", key);
@@ -113,6 +116,17 @@ int64_t jem_model_class_name(const jem_model *model, int64_t k, char *buffer, in
 }
 
 /* ---- Life ---- */
+
+int32_t jem__model_is_network(const jem_config *config)
+{
+    return strcmp(jem__config_str(config, "model.architecture"), "network") == 0;
+}
+
+jem_status jem__model_graph(jem__graph *graph, const jem_config *config)
+{
+    return jem__model_is_network(config) ? jem__network(graph, config)
+                                         : jem__wide_resnet(graph, config);
+}
 
 /* bf16 where it is asked for and exists; auto where it is fast, too. */
 static void choose_type(jem_model *model, const char *precision)
@@ -170,7 +184,7 @@ jem_status jem__model_new(jem_model **out, jem_context *context, const jem_confi
         status = jem__engine_create(&model->engine);
     }
     if (!status) choose_type(model, jem__config_str(config, "model.precision"));
-    if (!status) status = jem__wide_resnet(&model->graph, model->config);
+    if (!status) status = jem__model_graph(&model->graph, model->config);
     if (!status) status = jem__model_store(model);
     if (!status) status = describe(model);
     if (status) {
@@ -240,6 +254,11 @@ jem_model *jem__model_take(jem_model *model)
 jem_context *jem__model_context(const jem_model *model)
 {
     return model->context;
+}
+
+const char *jem__model_metadata(const jem_model *model, const char *key)
+{
+    return jem__metadata_find(model, key);
 }
 
 int32_t jem__model_has_head(const jem_model *model)

@@ -23,6 +23,8 @@ int64_t jem__model_parameters(jem_model *model, const jem__parameter **list);
 void jem__model_touch(jem_model *model);
 jem_model *jem__model_take(jem_model *model); /* one more reference */
 jem_context *jem__model_context(const jem_model *model);
+/* The text of a metadata entry until it is set again, or NULL. */
+const char *jem__model_metadata(const jem_model *model, const char *key);
 int32_t jem__model_has_head(const jem_model *model); /* E(x) is an energy head's */
 /* Refuses non-finite or far out-of-range x, and labels outside the classes (y may be NULL). */
 jem_status jem__model_check(const jem_model *model, const char *function, const float *x,

@@ -13,6 +13,7 @@
 static jem_status adopt(jem_config *config, const char *file, const char *entry, const char *value)
 {
     char line[256];
+    if (strcmp(entry, "network") == 0) return jem_config_set_str(config, "model.network", value);
     snprintf(line, sizeof line, "model.%.64s=\"%.128s\"", entry, value);
     jem_status status = jem_config_parse(config, line);
     if (!status) return JEM_OK;
@@ -67,18 +68,16 @@ static jem_status read_off(jem_config *config, const jem__safetensors *set, cons
 
 static jem_status settings(jem_config *config, const jem__safetensors *set, const char *file)
 {
-    static const char *const entries[] = {"architecture",  "depth",      "widen_factor", "classes",
-                                          "channels",      "height",     "width",        "norm",
-                                          "norm_momentum", "activation", "dropout",      "energy"};
     const char *format = jem__safetensors_metadata(set, "format");
     if (format && strcmp(format, "jem") != 0 && strcmp(format, "pt") != 0)
         return jem__fail(JEM_ERROR_FORMAT, "%s: metadata format is '%.32s', expected 'jem'", file,
                          format);
     /* "width" is the image's in libjem's own files; others may mean anything by it. */
-    for (size_t i = 0; format && i < sizeof entries / sizeof entries[0]; i++) {
-        const char *value = jem__safetensors_metadata(set, entries[i]);
-        if (value) JEM__TRY(adopt(config, file, entries[i], value));
+    for (const jem__setting *s = jem__model_settings; format && s->name; s++) {
+        const char *value = jem__safetensors_metadata(set, s->name);
+        if (value) JEM__TRY(adopt(config, file, s->name, value));
     }
+    if (jem__model_is_network(config)) return JEM_OK;
     return read_off(config, set, file);
 }
 
@@ -90,7 +89,9 @@ static void print_shape(char *text, size_t size, int64_t dimensions, const int64
     if (at < size) snprintf(text + at, size - at, "]");
 }
 
-static jem_status take(jem__parameter *p, const jem__safetensors *set, const char *file)
+/* That the file has what the network needs: before there is room for it. */
+static jem_status check_tensor(const jem__slot_info *p, const jem__safetensors *set,
+                               const char *file)
 {
     const jem__tensor_info *t = jem__safetensors_find(set, p->name);
     char want[128], got[256];
@@ -102,6 +103,24 @@ static jem_status take(jem__parameter *p, const jem__safetensors *set, const cha
     if (strcmp(want, got) != 0)
         return jem__fail(JEM_ERROR_FORMAT, "%s: tensor %s has shape %s, expected %s", file, p->name,
                          got, want);
+    return JEM_OK;
+}
+
+static jem_status check_tensors(const jem_config *config, const jem__safetensors *set,
+                                const char *file)
+{
+    jem__graph graph = {0};
+    jem_status status = jem__model_graph(&graph, config);
+    if (status) jem__fail_in(status, "%s", file);
+    for (int32_t i = 0; !status && i < graph.parameter_count; i++)
+        status = check_tensor(&graph.parameters[i], set, file);
+    jem__graph_clear(&graph);
+    return status;
+}
+
+static jem_status take(jem__parameter *p, const jem__safetensors *set, const char *file)
+{
+    const jem__tensor_info *t = jem__safetensors_find(set, p->name);
     jem_status status = jem__safetensors_to_f32(t, p->value);
     if (status) return jem__fail_in(status, "%s: tensor %s", file, p->name);
     for (int64_t i = 0; i < p->elements; i++)
@@ -155,6 +174,7 @@ static jem_status build(jem_model **out, jem_context *context, const jem__safete
     if (!status && jem__safetensors_metadata(set, "checksum"))
         status = jem__safetensors_verify(set, file);
     if (!status) status = settings(config, set, file);
+    if (!status) status = check_tensors(config, set, file);
     if (!status) {
         status = jem__model_new(&model, context, config);
         if (status) jem__fail_in(status, "%s", file);

@@ -1,4 +1,5 @@
-/* y = W x + b on plain [n,c] rows. Small: own loops, sums in a fixed order. */
+/* y = W x + b on plain [n,c*h*w] rows, whatever shape the images have. Small: own loops,
+   sums in a fixed order. */
 #include "base/status.h"
 #include "model/plan.h"
 #include "tensor/kernels.h"
@@ -10,7 +11,8 @@ enum { PX, PDY, DW, DB }; /* backward to the parameters */
 
 static int64_t inputs(const jem__step *step, const jem__slot *slot)
 {
-    return jem__graph_shape(slot->plan->graph, step->node->input[0]).c;
+    jem__image s = jem__graph_shape(slot->plan->graph, step->node->input[0]);
+    return s.c * s.h * s.w;
 }
 
 static void linear_forward(const jem__step *step, jem__slot *slot)
@@ -70,6 +72,7 @@ static jem_status forward(jem__plan *plan, int32_t index)
     JEM__TRY(jem__plan_plain(plan, JEM__F32, node->shape, &plain));
     JEM__TRY(jem__plan_define(plan, index + 1, plain));
     JEM__TRY(rows(plan, node, &plain, &b[X]));
+    plan->values[index + 1].extra = b[X];
     JEM__TRY(jem__plan_parameter(plan, node->parameter[0], &b[W]));
     JEM__TRY(jem__plan_parameter(plan, node->parameter[1], &b[B]));
     b[Y] = plan->values[index + 1].buffer;
@@ -79,12 +82,17 @@ static jem_status forward(jem__plan *plan, int32_t index)
 static jem_status backward(jem__plan *plan, int32_t index)
 {
     const jem__node *node = &plan->graph->nodes[index];
-    int64_t c = jem__graph_shape(plan->graph, node->input[0]).c, k = node->shape.c;
+    jem__image s = jem__graph_shape(plan->graph, node->input[0]);
+    const struct jem__value *out = &plan->values[index + 1];
+    int64_t c = s.c * s.h * s.w, k = node->shape.c;
     const jem__layout *plain;
-    int32_t b[4], dx;
+    int32_t b[4], dy, dx;
+    /* A reader may have brought the value to a type of its own. */
+    JEM__TRY(jem__plan_plain(plan, JEM__F32, node->shape, &plain));
+    JEM__TRY(jem__plan_as(plan, out->gradient, out->layout, plain, &dy));
     if (plan->wants & JEM__WANT_PARAMETERS) {
-        JEM__TRY(rows(plan, node, &plain, &b[PX]));
-        b[PDY] = plan->values[index + 1].gradient;
+        b[PX] = out->extra;
+        b[PDY] = dy;
         JEM__TRY(jem__plan_buffer(plan, c * k * 4, &b[DW]));
         JEM__TRY(jem__plan_buffer(plan, k * 4, &b[DB]));
         JEM__TRY(jem__plan_kernel(plan, node, linear_weights, 1, b, 4));
@@ -92,13 +100,12 @@ static jem_status backward(jem__plan *plan, int32_t index)
         JEM__TRY(jem__plan_gradient_out(plan, node->parameter[1], b[DB]));
     }
     if (!jem__plan_wants_gradient(plan, node->input[0])) return JEM_OK;
-    b[DY] = plan->values[index + 1].gradient;
+    b[DY] = dy;
     JEM__TRY(jem__plan_parameter(plan, node->parameter[0], &b[BW]));
     JEM__TRY(jem__plan_buffer(plan, plan->n * c * 4, &b[DX]));
     JEM__TRY(jem__plan_kernel(plan, node, linear_data, 1, b, 3));
     const jem__layout *to = plan->values[node->input[0]].layout;
-    JEM__TRY(
-        jem__plan_plain(plan, JEM__F32, jem__graph_shape(plan->graph, node->input[0]), &plain));
+    JEM__TRY(jem__plan_plain(plan, JEM__F32, s, &plain));
     JEM__TRY(jem__plan_as(plan, b[DX], plain, to, &dx));
     return jem__plan_gradient(plan, node->input[0], dx);
 }

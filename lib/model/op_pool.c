@@ -39,10 +39,15 @@ static jem_status backward(jem__plan *plan, int32_t index)
 {
     const jem__node *node = &plan->graph->nodes[index];
     const struct jem__value *in = &plan->values[node->input[0]];
-    int32_t dx;
+    const jem__layout *plain;
+    int32_t dy, dx;
     if (!jem__plan_wants_gradient(plan, node->input[0])) return JEM_OK;
     JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(in->layout), &dx));
-    int32_t buffers[] = {plan->values[index + 1].gradient, dx};
+    /* A reader may have brought the value to a type of its own. */
+    JEM__TRY(jem__plan_plain(plan, JEM__F32, node->shape, &plain));
+    JEM__TRY(jem__plan_as(plan, plan->values[index + 1].gradient, plan->values[index + 1].layout,
+                          plain, &dy));
+    int32_t buffers[] = {dy, dx};
     JEM__TRY(
         jem__plan_kernel(plan, node, pool_backward, jem__layout_block(in->layout), buffers, 2));
     return jem__plan_gradient(plan, node->input[0], dx);

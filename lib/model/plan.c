@@ -332,7 +332,7 @@ static jem_status compile(jem__plan *plan)
         if (!plan->values[i + 1].layout) JEM__TRY(g->nodes[i].op->forward(plan, i));
     plan->forward_count = plan->step_count;
     plan->logits = plan->values[classifier + 1].buffer;
-    plan->features = plan->values[g->nodes[classifier].input[0]].buffer;
+    plan->features = plan->values[classifier + 1].extra; /* the rows that it reads */
     plan->buffers[plan->logits].last = plan->buffers[plan->features].last = INT32_MAX;
     if (g->head) {
         plan->head = plan->values[g->node_count].buffer;

@@ -120,7 +120,7 @@ jem_status jem__plan_layout(jem__plan *plan, int32_t type, int32_t dimensions, c
                             const jem__layout **layout);
 jem_status jem__plan_plain(jem__plan *plan, int32_t type, jem__image shape,
                            const jem__layout **layout);
-/* Images in blocks of b channels, 8 or 16, in the plan's type. */
+/* Images in blocks of b channels (see jem__layout_images), in the plan's type. */
 jem_status jem__plan_images(jem__plan *plan, jem__image shape, int64_t b,
                             const jem__layout **layout);
 /* Elements of activations in a layout, padding included. */

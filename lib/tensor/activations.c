@@ -338,6 +338,8 @@ static void channel_gradient(const jem__blocked *m, const jem__real *x, const je
         }
 }
 
+#include "tensor/windows_parts.h"
+
 extern const jem__activations JEM__TABLE;
 const jem__activations JEM__TABLE = {
     .leaky_relu = leaky_relu,
@@ -358,6 +360,9 @@ const jem__activations JEM__TABLE = {
     .channel_moments = channel_moments,
     .channel_sums = channel_sums,
     .channel_gradient = channel_gradient,
+    .max_pool = max_pool,
+    .average_pool = average_pool,
+    .pool_back = pool_back,
     .widen = widen,
     .narrow = narrow,
 };

@@ -70,6 +70,12 @@ typedef struct jem__blocked {
     int64_t n, c, s, b;
 } jem__blocked;
 
+/* Windows of kernel x kernel pixels, stride apart, on images with pad pixels around
+   that do not exist; pad <= kernel / 2, kernel <= 16. */
+typedef struct jem__windows {
+    int64_t ih, iw, oh, ow, kernel, stride, pad;
+} jem__windows;
+
 typedef struct jem__activations {
     void (*leaky_relu)(const jem__real *x, jem__real *y, int64_t n, float slope);
     void (*silu)(const jem__real *x, jem__real *y, int64_t n);
@@ -111,6 +117,16 @@ typedef struct jem__activations {
     void (*channel_gradient)(const jem__blocked *m, const jem__real *x, const jem__real *dy,
                              const float *mean, const float *a, const float *b, const float *k,
                              jem__real *dx);
+    /* y = the largest of each window, index (NULL: not wanted) = its first place in the
+       window; m->s is not used. */
+    void (*max_pool)(const jem__blocked *m, const jem__windows *w, const jem__real *x, jem__real *y,
+                     uint8_t *index);
+    /* y = the sum of each window over kernel^2, however many pixels exist. */
+    void (*average_pool)(const jem__blocked *m, const jem__windows *w, const jem__real *x,
+                         jem__real *y);
+    /* The gradient of either: of the maximum with its index, of the average without. */
+    void (*pool_back)(const jem__blocked *m, const jem__windows *w, const jem__real *dy,
+                      const uint8_t *index, jem__real *dx);
     void (*widen)(const jem__real *x, float *y, int64_t n);
     void (*narrow)(const float *x, jem__real *y, int64_t n); /* to nearest, ties to even */
 } jem__activations;

@@ -23,13 +23,11 @@ static int32_t starts_with(const char *text, const char *start)
 
 static jem_status set_model_key(jem_config *config, const jem_model *model, const jem__key *key)
 {
-    char text[4096];
-    const char *name = key->name + strlen("model.");
-    int64_t length = jem_model_metadata_get(model, name, text, sizeof text);
-    if (length < 0 || length >= (int64_t)sizeof text) return JEM_OK;
+    char pair[256];
+    const char *text = jem__model_metadata(model, key->name + strlen("model."));
+    if (!text) return JEM_OK;
     if (key->type == JEM_KEY_STR)
         return strpbrk(text, "\"\n") ? JEM_OK : jem_config_set_str(config, key->name, text);
-    char pair[4096 + 128];
     jem__format(pair, sizeof pair, "%s=\"%s\"", key->name, text);
     return jem_config_parse(config, pair);
 }

@@ -106,6 +106,24 @@ static void act_norm(const reference *r, const jem__node *node, const double *x,
     }
 }
 
+static void windows(const jem__node *node, jem__image s, int64_t images, const double *x, double *y)
+{
+    jem__image d = node->shape;
+    int64_t k = node->kernel;
+    for (int64_t i = 0; i < images; i++, x += s.h * s.w)
+        for (int64_t o = 0; o < d.h * d.w; o++) {
+            double most = -INFINITY, sum = 0;
+            for (int64_t a = 0; a < k * k; a++) {
+                int64_t h = o / d.w * node->stride - node->pad + a / k;
+                int64_t w = o % d.w * node->stride - node->pad + a % k;
+                if (h < 0 || w < 0 || h >= s.h || w >= s.w) continue;
+                most = fmax(most, x[h * s.w + w]);
+                sum += x[h * s.w + w];
+            }
+            *y++ = node->op == &jem__op_max_pool ? most : sum / (double)(k * k);
+        }
+}
+
 static void dropout(const reference *r, int32_t index, const double *x, double *y)
 {
     const jem__node *node = &r->graph->nodes[index];
@@ -145,13 +163,16 @@ void reference_forward(const reference *r, const double *x, double *logits)
             group_norm(r, node, a, y);
         else if (node->op == &jem__op_act_norm)
             act_norm(r, node, a, y);
+        else if (node->op == &jem__op_max_pool || node->op == &jem__op_average_pool)
+            windows(node, in, r->n * in.c, a, y);
         else if (node->op == &jem__op_dropout)
             dropout(r, index, a, y);
         else if (node->op == &jem__op_linear)
             for (int64_t i = 0; i < total; i++) {
                 y[i] = bias[i % out.c];
-                for (int64_t c = 0; c < in.c; c++)
-                    y[i] += a[i / out.c * in.c + c] * weight[i % out.c * in.c + c];
+                int64_t inputs = in.c * pixels;
+                for (int64_t c = 0; c < inputs; c++)
+                    y[i] += a[i / out.c * inputs + c] * weight[i % out.c * inputs + c];
             }
         else
             for (int64_t i = 0; i < total; i++)

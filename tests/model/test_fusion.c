@@ -52,13 +52,21 @@ static int32_t random_convolution(jem__graph *g, dice *d, int32_t x, const char 
     return jem__graph_convolution(g, x, name, channels, kernel, stride, kernel / 2);
 }
 
+static int32_t random_windows(jem__graph *g, dice *d, int32_t x)
+{
+    jem__image s = jem__graph_shape(g, x);
+    int64_t most = s.h < s.w ? s.h : s.w, kernel = roll(d, 1, most < 4 ? most : 4);
+    return jem__graph_windows(g, x, roll(d, 0, 1) ? &jem__op_max_pool : &jem__op_average_pool,
+                              kernel, roll(d, 1, 3), roll(d, 0, kernel / 2));
+}
+
 /* One to three operators on x, possibly around a shortcut. */
 static int32_t random_piece(jem__graph *g, dice *d, int32_t x, const char *name)
 {
     char text[3][32];
     int64_t channels = roll(d, 1, 20);
     for (int i = 0; i < 3; i++) snprintf(text[i], sizeof text[i], "%s.%d", name, i);
-    switch (roll(d, 0, 6)) {
+    switch (roll(d, 0, 7)) {
     case 0:
         return random_convolution(g, d, x, text[0], channels);
     case 1:
@@ -69,6 +77,8 @@ static int32_t random_piece(jem__graph *g, dice *d, int32_t x, const char *name)
         return jem__graph_unary(g, x, &jem__op_dropout, 0.3f);
     case 4:
         return random_activation(g, d, x);
+    case 6:
+        return random_windows(g, d, x);
     case 5: { /* an identity shortcut */
         int32_t y = jem__graph_convolution(g, random_activation(g, d, x), text[0],
                                            jem__graph_shape(g, x).c, 3, 1, 1);
@@ -96,7 +106,9 @@ static void random_graph(jem__graph *g, int64_t seed)
         if (roll(&d, 0, 1)) x = random_activation(g, &d, x);
     }
     x = jem__graph_unary(g, x, &jem__op_silu, 0);
-    jem__graph_linear(g, jem__graph_pool(g, x), "head", K);
+    if (roll(&d, 0, 3) == 0) x = random_activation(g, &d, jem__graph_linear(g, x, "mlp", 6));
+    /* The classifier reads the average, or all of an image. */
+    jem__graph_linear(g, roll(&d, 0, 3) ? jem__graph_pool(g, x) : x, "head", K);
     OK(g->status);
 }
 

@@ -219,6 +219,32 @@ static int32_t relu(jem__graph *g, int32_t x)
                             0);
 }
 
+static int32_t max_pool(jem__graph *g, int32_t x)
+{
+    x = jem__graph_windows(g, x, &jem__op_max_pool, 3, 1, 1);
+    x = jem__graph_convolution(g, x, "a", 9, 3, 1, 1);
+    x = jem__graph_windows(g, x, &jem__op_max_pool, 3, 2, 1); /* windows overlap */
+    return jem__graph_unary(g, x, &jem__op_silu, 0);
+}
+
+static int32_t average_pool(jem__graph *g, int32_t x)
+{
+    x = jem__graph_windows(g, x, &jem__op_average_pool, 2, 1, 1);
+    x = jem__graph_unary(g, jem__graph_convolution(g, x, "a", 17, 3, 1, 1), &jem__op_silu, 0);
+    x = jem__graph_windows(g, x, &jem__op_average_pool, 3, 3, 0); /* the rest is left out */
+    return jem__graph_unary(g, x, &jem__op_silu, 0);
+}
+
+/* Of images, and of vectors; the classifier reads an image, too. */
+static int32_t linear(jem__graph *g, int32_t x)
+{
+    x = jem__graph_unary(g, jem__graph_convolution(g, x, "a", 5, 3, 2, 1), &jem__op_silu, 0);
+    x = jem__graph_unary(g, jem__graph_linear(g, x, "b", 7), &jem__op_leaky_relu, 0.2f);
+    x = jem__graph_linear(g, x, "c", 6);
+    return jem__graph_unary(g, jem__graph_add(g, jem__graph_linear(g, x, "d", 6), x), &jem__op_silu,
+                            0);
+}
+
 static int32_t dropout(jem__graph *g, int32_t x)
 {
     x = jem__graph_unary(g, x, &jem__op_dropout, 0.3f);
@@ -271,6 +297,9 @@ CASE(layer_norm)
 CASE(group_norm)
 CASE(act_norm)
 CASE(relu)
+CASE(max_pool)
+CASE(average_pool)
+CASE(linear)
 CASE(dropout)
 CASE(add)
 CASE(pool_of_input)
@@ -278,5 +307,6 @@ CASE(residual_block)
 
 TESTS("gradient", test_convolution_3x3, test_convolution_stride_2, test_convolution_1x1,
       test_convolution_5x5_unpadded, test_leaky_relu, test_silu, test_batch_norm,
-      test_instance_norm, test_layer_norm, test_group_norm, test_act_norm, test_relu, test_dropout,
-      test_add, test_pool_of_input, test_residual_block)
+      test_instance_norm, test_layer_norm, test_group_norm, test_act_norm, test_relu, test_max_pool,
+      test_average_pool, test_linear, test_dropout, test_add, test_pool_of_input,
+      test_residual_block)
