@@ -275,5 +275,72 @@ START_TEST(channel_statistics)
 }
 END_TEST
 
+/* Windows of 3 pixels, 2 apart, on rows of 5 with one more on either side. */
+enum { PLACES = 3 };
+
+static void check_windows(const jem__blocked *m, const float *plain, const float *gradient,
+                          const float *largest, const float *mean, const uint8_t *index,
+                          const float *largest_back, const float *mean_back)
+{
+    jem__blocked out = *m;
+    out.s = PLACES;
+    for (int64_t n = 0; n < IMAGES * CHANNELS; n++) {
+        double back[2][PIXELS] = {{0}};
+        int64_t i = n / CHANNELS, c = n % CHANNELS;
+        for (int64_t o = 0; o < PLACES; o++) {
+            int64_t best = -1, to = at(&out, i, c, o);
+            double sum = 0, d = (double)gradient[n * PLACES + o];
+            for (int64_t x = 2 * o - 1; x < 2 * o + 2; x++) {
+                if (x < 0 || x >= PIXELS) continue;
+                sum += (double)plain[n * PIXELS + x];
+                if (best < 0 || plain[n * PIXELS + x] > plain[n * PIXELS + best]) best = x;
+                back[1][x] += d / 9;
+            }
+            back[0][best] += d;
+            ck_assert_float_eq(largest[to], plain[n * PIXELS + best]);
+            close_to(mean[to], sum / 9, 1);
+            ck_assert_int_eq(index[to], 3 + best - (2 * o - 1));
+        }
+        for (int64_t x = 0; x < PIXELS; x++) {
+            close_to(largest_back[at(m, i, c, x)], back[0][x], 1);
+            close_to(mean_back[at(m, i, c, x)], back[1][x], 1);
+        }
+    }
+}
+
+START_TEST(windows)
+{
+    const jem__windows w = {1, PIXELS, 1, PLACES, 3, 2, 1};
+    float plain[ROOM], gradient[ROOM], x[ROOM], dy[ROOM] = {0}, out[ROOM], wide[ROOM] = {0};
+    float results[4][ROOM];
+    uint8_t index[ROOM];
+    EACH_VARIANT
+    {
+        for (int b = 0; b < 4; b++) {
+            fill(plain, ROOM, 8, 1);
+            fill(gradient, ROOM, 9, 1);
+            jem__blocked m = spread(block_sizes[b], plain, x), small = m;
+            small.s = PLACES;
+            to_elements(gradient, out, IMAGES * CHANNELS * PLACES);
+            memset(wide, 0, sizeof wide);
+            for (int64_t n = 0; n < IMAGES * CHANNELS * PLACES; n++)
+                wide[at(&small, n / PLACES / CHANNELS, n / PLACES % CHANNELS, n % PLACES)] =
+                    gradient[n];
+            k->narrow(wide, (void *)dy, ROOM);
+            k->max_pool(&m, &w, (void *)x, (void *)out, index);
+            k->widen((void *)out, results[0], IMAGES * padded(&m) * PLACES);
+            k->average_pool(&m, &w, (void *)x, (void *)out);
+            k->widen((void *)out, results[1], IMAGES * padded(&m) * PLACES);
+            k->pool_back(&m, &w, (void *)dy, index, (void *)out);
+            gather(&m, out, results[2]);
+            k->pool_back(&m, &w, (void *)dy, NULL, (void *)out);
+            gather(&m, out, results[3]);
+            check_windows(&m, plain, gradient, results[0], results[1], index, results[2],
+                          results[3]);
+        }
+    }
+}
+END_TEST
+
 TESTS("activations", types_convert, element_by_element, silu, in_place, channel_mean,
-      channel_statistics)
+      channel_statistics, windows)
