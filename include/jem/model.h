@@ -95,7 +95,8 @@ JEM_API const char *jem_model_metadata_key(const jem_model *model, int64_t index
 /* logits [n,classes] */
 JEM_API jem_status jem_model_logits(jem_model *model, const float *x, int64_t n, float *logits,
                                     int64_t capacity);
-/* features [n,features]: the average-pooled penultimate activations. */
+/* features [n,features]: what the classifier reads; of a Wide-ResNet the average-pooled
+   penultimate activations. */
 JEM_API jem_status jem_model_features(jem_model *model, const float *x, int64_t n, float *features,
                                       int64_t capacity);
 /* energy [n]: E(x) when y is NULL, else E(x,y). log p(x) up to a constant is -E(x). */

@@ -307,7 +307,8 @@ jem_status jem_model_info(const jem_model *model, int64_t *channels, int64_t *he
     if (height) *height = g->input.h;
     if (width) *width = g->input.w;
     if (classes) *classes = g->classes;
-    if (features) *features = jem__graph_shape(g, g->nodes[jem__graph_classifier(g)].input[0]).c;
+    jem__image read = jem__graph_shape(g, g->nodes[jem__graph_classifier(g)].input[0]);
+    if (features) *features = read.c * read.h * read.w;
     return JEM_OK;
 }
 

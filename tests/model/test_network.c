@@ -287,6 +287,44 @@ START_TEST(files_and_clones)
 }
 END_TEST
 
+/* Features are what the classifier reads, also where that is an image. */
+START_TEST(features_of_images)
+{
+    static const char *const texts[] = {"", "convolution 0 a 17 3 2 1; silu 1"};
+    static const int64_t counts[] = {IMAGE, 17 * 5 * 4};
+    float x[N * IMAGE], features[N * 17 * 5 * 4], logits[N * K], weight[K * 17 * 5 * 4], bias[K];
+    images(x);
+    for (int i = 0; i < 2; i++) {
+        jem_context *context = test_context(2);
+        jem_config *config = config_of("model.architecture=network model.channels=2 model.height=9 "
+                                       "model.width=7");
+        jem_model *model;
+        int64_t count;
+        OK(jem_config_set_str(config, "model.network", texts[i]));
+        OK(jem_model_create(&model, context, config));
+        OK(jem_model_info(model, NULL, NULL, NULL, NULL, &count));
+        ck_assert_int_eq(count, counts[i]);
+        FAILS(JEM_ERROR_SHAPE, jem_model_features(model, x, N, features, N * count - 1),
+              "expected");
+        OK(jem_model_features(model, x, N, features, N * count));
+        if (i == 0) ck_assert_mem_eq(features, x, sizeof x);
+        OK(jem_model_logits(model, x, N, logits, N * K));
+        int64_t p = jem_model_parameter_find(model, "class_output.weight");
+        OK(jem_model_parameter_get(model, p, weight, K * count));
+        OK(jem_model_parameter_get(model, p + 1, bias, K));
+        for (int64_t j = 0; j < N * K; j++) {
+            double sum = (double)bias[j % K];
+            for (int64_t f = 0; f < count; f++)
+                sum += (double)weight[j % K * count + f] * (double)features[j / K * count + f];
+            ck_assert_double_eq_tol((double)logits[j], sum, 1e-5);
+        }
+        jem_model_destroy(model);
+        jem_config_destroy(config);
+        jem_context_destroy(context);
+    }
+}
+END_TEST
+
 /* A file that claims a large network is refused before there is room for it. */
 START_TEST(large_claims)
 {
@@ -361,5 +399,5 @@ START_TEST(training_resumes)
 }
 END_TEST
 
-TESTS("network", building, wrong_calls, hostile_text, mutated_text, files_and_clones, large_claims,
-      training_resumes)
+TESTS("network", building, wrong_calls, hostile_text, mutated_text, files_and_clones,
+      features_of_images, large_claims, training_resumes)
