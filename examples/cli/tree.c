@@ -117,13 +117,21 @@ static tree *add(tree *t)
     return &t->items[t->count++];
 }
 
+/* Moves past one character if it is the one expected. */
+static int expect(const char **at, char c)
+{
+    if (**at != c) return 0;
+    (*at)++;
+    return 1;
+}
+
 static int members(tree *t, const char **at, int depth)
 {
     char close = t->kind == TREE_OBJECT ? '}' : ']';
     (*at)++;
     for (skip(at); **at != close; skip(at)) {
         if (t->count) {
-            if (*(*at)++ != ',') return 0;
+            if (!expect(at, ',')) return 0;
             skip(at);
         }
         tree *item = add(t);
@@ -131,7 +139,7 @@ static int members(tree *t, const char **at, int depth)
         if (t->kind == TREE_OBJECT) {
             if (**at != '"' || !(item->key = string(at))) return 0;
             skip(at);
-            if (*(*at)++ != ':') return 0;
+            if (!expect(at, ':')) return 0;
         }
         if (!value(item, at, depth + 1)) return 0;
     }
@@ -184,9 +192,10 @@ static int value(tree *t, const char **at, int depth)
 int tree_parse(tree *t, const char *text)
 {
     *t = (tree){0};
-    int good = value(t, &text, 0);
-    skip(&text);
-    if (good && !*text) return 1;
+    if (value(t, &text, 0)) {
+        skip(&text);
+        if (!*text) return 1;
+    }
     tree_clear(t);
     return 0;
 }

@@ -51,6 +51,8 @@ class Tensor:
         whole = [offset, last] + list(self.shape) + list(self.stride)
         if len(self.shape) != len(self.stride) or min(whole, default=0) < 0 or (self.count and last >= storage.count):
             raise Refused("a tensor of shape %s that leaves its storage" % (self.shape,))
+        if self.count > storage.count:
+            raise Refused("a tensor of shape %s that repeats its storage" % (self.shape,))
 
     def bytes(self):
         """The elements in C order."""
@@ -156,7 +158,10 @@ def read_zip(path):
             name = "%sdata/%s" % (folder, key)
             if name not in names:
                 raise Refused("the data of storage %s is missing" % key)
-            if archive.getinfo(name).file_size < storage.count * storage.width:
+            info = archive.getinfo(name)
+            if info.compress_type != zipfile.ZIP_STORED:  # torch never packs them; a bomb would
+                raise Refused("storage %s is compressed" % key)
+            if info.file_size < storage.count * storage.width:
                 raise Refused("storage %s is cut" % key)
             storage.data = memoryview(archive.read(name))
     return value

@@ -3,6 +3,8 @@
 jem=$1
 model=$2
 . "$(dirname "$0")/common.sh"
+mkdir pictures
+export TMPDIR="$here/pictures"
 
 # whole FILE: tags that open also close, and nothing is loaded from elsewhere
 whole()
@@ -100,6 +102,6 @@ fails 1 'none/r.html: cannot open' "$jem" report run --output none/r.html
 printf 'x' >odd/model.safetensors
 works '' "$jem" report odd
 grep -q 'class="alarm">odd/model.safetensors' odd/report.html || bad "a model that cannot be read is not told"
-ls -d "${TMPDIR:-/tmp}"/jem-report-* 2>/dev/null && bad "pictures of a report stay behind"
+ls pictures | grep . && bad "pictures of a report stay behind"
 find . -name '*.tmp' | grep . && bad "temporary files stay"
 end

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 import numpy as np
 import torch
@@ -101,6 +102,12 @@ for i, (value, word) in enumerate([({"model_state_dict": state, "more": Evil()},
     assert word is None or not os.path.exists("bad.safetensors")
     if word is None:
         os.remove("bad.safetensors")
+torch.save(dict(state, **{"f.conv1.bias": torch.zeros(1).expand(16)}), "bad.pt")
+assert "repeats its storage" in run(sys.executable, converter, "bad.pt", "bad.safetensors", code=1)
+with zipfile.ZipFile("jem.pt") as old, zipfile.ZipFile("packed.pt", "w", zipfile.ZIP_DEFLATED) as new:
+    for name in old.namelist():
+        new.writestr(name, old.read(name))
+assert "is compressed" in run(sys.executable, converter, "packed.pt", "bad.safetensors", code=1)
 torch.save(CCF(norm="layer").state_dict(), "layer.pt")
 assert "--norm" in run(sys.executable, converter, "layer.pt", "bad.safetensors", code=1)
 with open("evil.pkl", "wb") as file:
