@@ -23,6 +23,8 @@ enum { CODE_FAILED = 1, CODE_USAGE = 2, CODE_INTERRUPTED = 130 };
 
 /* One line "jem: ..." on stderr; returns CODE_FAILED. */
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* One line "warning: ..." on stderr, in place of a progress bar. */
+void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* For a jem_status: 0, or the library's error text as that line. */
 int check(jem_status status);
 /* The same with the file in front whose images were refused. */
@@ -216,11 +218,43 @@ int has_suffix(const char *path, const char *suffix);
 
 /* ---- metrics.c: the log of a run ---- */
 
-/* Opens DIR/metrics.jsonl; keeps its lines up to step (0: starts a new one). */
-int metrics_open(FILE **file, const char *path, int64_t step);
-int metrics_write(FILE *file, const char *path, const jem_trainer *trainer);
+typedef struct metrics {
+    FILE *file;
+    char path[4200];
+    int64_t lost; /* lines that could not be written */
+} metrics;
+
+/* Opens DIR/metrics.jsonl; keeps its lines up to the trainer's step and roll-back. */
+int metrics_open(metrics *m, const char *folder, const jem_trainer *trainer);
+/* A line of the step, or of the roll-back that just happened. A line that cannot be
+   written is a warning; metrics_close then fails. */
+int metrics_write(metrics *m, const jem_trainer *trainer);
+int metrics_rollback(metrics *m, const jem_trainer *trainer);
+int metrics_close(metrics *m);
 /* Draws the curves of a whole run. */
 int metrics_plot(const char *path, const char *picture);
+
+/* ---- saver.c: model.safetensors and checkpoint.safetensors of a run ---- */
+
+typedef struct saver {
+    double seconds; /* between checkpoints, 0: any; more where saving would take over 2 % */
+    int64_t steps;  /* between checkpoints; 0: any */
+    jem_trainer *trainer;
+    const jem_config *config;
+    const char *folder;
+    char model[4200], checkpoint[4200];
+    double began, at, cost, total; /* times; of the last save; of all */
+    int64_t count;
+} saver;
+
+/* Borrows all three. */
+void saver_begin(saver *s, const char *folder, jem_trainer *trainer, const jem_config *config);
+/* The newest of a run's checkpoints that is whole, and its settings. */
+int saver_find(const char *checkpoint, char *path, size_t size, jem_config **config);
+int saver_save(saver *s);
+/* Saves when it is time; a failure is a warning, and tried again later. */
+void saver_step(saver *s, int64_t step);
+void saver_tell(const saver *s);
 
 /* ---- report.c: what a finished run is worth ---- */
 
@@ -239,7 +273,7 @@ int report_write(const report_run *run);
 /* ---- variants.c: models beside the one that is trained ---- */
 
 /* Writes model_ema.safetensors and best.safetensors, where the run has them. */
-int variants_save(const jem_trainer *trainer, const jem_config *config, const char *folder);
+jem_status variants_save(const jem_trainer *trainer, const jem_config *config, const char *folder);
 /* The model to judge a run by, if it is not the trained one itself (NULL), and its file. */
 int variants_judged(jem_model **copy, const char **name, const jem_trainer *trainer,
                     const jem_config *config);

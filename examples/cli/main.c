@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static const struct {
     const char *name, *summary;
@@ -31,6 +32,16 @@ int fail(const char *format, ...)
     fputc('\n', stderr);
     va_end(arguments);
     return CODE_FAILED;
+}
+
+void warn(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs(isatty(STDERR_FILENO) ? "\r\033[Kwarning: " : "warning: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
 }
 
 int check(jem_status status)

@@ -6,35 +6,58 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Where the first line begins that is not a whole line of a step up to `step`. */
-static long kept(FILE *file, int64_t step)
+/* Lines of earlier roll-backs stay, and those of the last one up to the step. */
+static int32_t stays(const char *line, int64_t rollbacks, int64_t step)
+{
+    double r = json_find(line, "rollbacks"), at = json_find(line, "step");
+    if (isnan(at)) return 1; /* cut short by a full disk */
+    if (isnan(r)) r = 0;
+    return r < (double)rollbacks || (r == (double)rollbacks && at <= (double)step);
+}
+
+/* Where the first line begins that is not whole, or past the run's state. */
+static long kept(FILE *file, int64_t rollbacks, int64_t step)
 {
     char *line = NULL;
     size_t room = 0;
     long at = 0;
     for (;;) {
         ssize_t n = getline(&line, &room, file);
-        if (n <= 0 || line[n - 1] != '\n' || !(json_find(line, "step") <= (double)step)) break;
+        if (n <= 0 || line[n - 1] != '\n' || !stays(line, rollbacks, step)) break;
         at += (long)n;
     }
     free(line);
     return at;
 }
 
-int metrics_open(FILE **file, const char *path, int64_t step)
+int metrics_open(metrics *m, const char *folder, const jem_trainer *trainer)
 {
-    if (step > 0) {
-        FILE *old = fopen(path, "r");
-        long size = old ? kept(old, step) : 0;
+    int64_t step, rollbacks;
+    join(m->path, sizeof m->path, folder, "metrics.jsonl");
+    TRY(check(jem_trainer_progress(trainer, &step, NULL)));
+    TRY(check(jem_trainer_rollbacks(trainer, &rollbacks, NULL, NULL, NULL, 0)));
+    int fresh = step == 0 && rollbacks == 0;
+    if (!fresh) {
+        FILE *old = fopen(m->path, "r");
+        long size = old ? kept(old, rollbacks, step) : 0;
         if (old) fclose(old);
-        if (old && truncate(path, size))
-            return fail("%s: cannot shorten: %s", path, strerror(errno));
+        if (old && truncate(m->path, size))
+            return fail("%s: cannot shorten: %s", m->path, strerror(errno));
     }
-    *file = fopen(path, step > 0 ? "a" : "w");
-    return *file ? 0 : fail("%s: cannot open: %s", path, strerror(errno));
+    m->file = fopen(m->path, fresh ? "w" : "a");
+    return m->file ? 0 : fail("%s: cannot open: %s", m->path, strerror(errno));
 }
 
-int metrics_write(FILE *file, const char *path, const jem_trainer *trainer)
+static void end_line(metrics *m, json *out)
+{
+    json_close(out, '}');
+    json_end(out);
+    if (!fflush(m->file) && !ferror(m->file)) return;
+    if (m->lost++ == 0) warn("%s: cannot write: %s; training goes on", m->path, strerror(errno));
+    clearerr(m->file);
+}
+
+int metrics_write(metrics *m, const jem_trainer *trainer)
 {
     enum { MOST = 64 };
     double values[MOST];
@@ -42,13 +65,36 @@ int metrics_write(FILE *file, const char *path, const jem_trainer *trainer)
     json out;
     if (n > MOST) n = MOST;
     TRY(check(jem_trainer_metrics(trainer, values, MOST)));
-    json_open(&out, file, 1);
+    json_open(&out, m->file, 1);
     json_object(&out, NULL);
     for (int64_t i = 0; i < n; i++) json_number(&out, jem_trainer_metric_name(i), values[i]);
-    json_close(&out, '}');
-    json_end(&out);
-    if (fflush(file) || ferror(file)) return fail("%s: cannot write: %s", path, strerror(errno));
+    end_line(m, &out);
     return 0;
+}
+
+int metrics_rollback(metrics *m, const jem_trainer *trainer)
+{
+    int64_t count, from, to;
+    char reason[512];
+    json out;
+    TRY(check(jem_trainer_rollbacks(trainer, &count, &from, &to, reason, sizeof reason)));
+    json_open(&out, m->file, 1);
+    json_object(&out, NULL);
+    json_text(&out, "event", "rollback");
+    json_integer(&out, "step", to);
+    json_integer(&out, "rollbacks", count);
+    json_integer(&out, "from", from);
+    json_text(&out, "reason", reason);
+    end_line(m, &out);
+    return 0;
+}
+
+int metrics_close(metrics *m)
+{
+    int code = m->file && fclose(m->file) ? fail("%s: cannot close", m->path) : 0;
+    m->file = NULL;
+    if (code || !m->lost) return code;
+    return fail("%s: cannot write: %" PRId64 " lines are lost", m->path, m->lost);
 }
 
 /* ---- Curves ---- */
@@ -75,12 +121,22 @@ static int grow(columns_read *c)
     return 0;
 }
 
+/* A roll-back takes the steps after it back. */
+static void go_back(columns_read *c, double step)
+{
+    while (c->count && c->values[STEP][c->count - 1] > step) c->count--;
+}
+
 static int read_columns(columns_read *c, FILE *file)
 {
     char *line = NULL;
     size_t size = 0;
     int code = 0;
     while (!code && getline(&line, &size, file) > 0) {
+        if (strstr(line, "\"event\"")) {
+            go_back(c, json_find(line, "step"));
+            continue;
+        }
         if (c->count == c->room) code = grow(c);
         for (int i = 0; !code && i < COLUMNS; i++)
             c->values[i][c->count] = json_find(line, columns[i]);

@@ -11,9 +11,10 @@ static struct {
     const char *data, *test, *ood, *preset, *init, *output;
     int resume, overwrite;
     int64_t log_every, sample_every;
-    double save_every;
     settings settings;
-} given = {.log_every = 10, .sample_every = 500, .save_every = 60};
+} given = {.log_every = 10, .sample_every = 500};
+
+static saver saves = {.seconds = 60};
 
 static const option options[] = {
     {"data", OPTION_TEXT, 1, &given.data, "SOURCE", "training data; its train split"},
@@ -30,7 +31,11 @@ static const option options[] = {
     {"log-every", OPTION_INTEGER, 0, &given.log_every, "N", "steps between metrics [10]"},
     {"sample-every", OPTION_INTEGER, 0, &given.sample_every, "N",
      "steps between pictures of the replay buffer, 0: none [500]"},
-    {"save-every", OPTION_NUMBER, 0, &given.save_every, "S", "seconds between checkpoints [60]"},
+    {"checkpoint-seconds", OPTION_NUMBER, 0, &saves.seconds, "S",
+     "seconds between checkpoints, more where they would take over 2 % [60]"},
+    {"checkpoint-steps", OPTION_INTEGER, 0, &saves.steps, "N", "steps between checkpoints"},
+    {"keep", OPTION_KEY, 0, "trainer.keep", "N", NULL},
+    {"retries", OPTION_KEY, 0, "trainer.retries", "N", NULL},
     {"threads", OPTION_KEY, 0, "context.threads", "N", NULL},
     {"precision", OPTION_KEY, 0, "model.precision", "NAME", NULL},
 };
@@ -52,10 +57,9 @@ typedef struct run {
     images data;
     jem_model *model;
     jem_trainer *trainer;
-    FILE *log;
-    char metrics[4200], checkpoint[4200], file[4200]; /* paths */
+    metrics log;
+    char checkpoint[4200], from[4300]; /* paths: of checkpoints, of the one resumed from */
     int64_t step, iterations;
-    double saved; /* time of the last checkpoint */
 } run;
 
 /* ---- Ctrl-C ---- */
@@ -103,22 +107,40 @@ static int make_folder(const char *path)
     return 0;
 }
 
+/* What a run from the command line has by itself. */
+static int set_defaults(jem_config *config)
+{
+    static const struct {
+        const char *key;
+        int64_t value;
+    } defaults[] = {{"trainer.keep", 2}, {"trainer.retries", 3}};
+    for (int i = 0; i < COUNT(defaults); i++) {
+        int32_t set;
+        TRY(check(jem_config_is_set(config, defaults[i].key, &set)));
+        if (!set) TRY(check(jem_config_set_i64(config, defaults[i].key, defaults[i].value)));
+    }
+    return 0;
+}
+
 /* Settings of a fresh run, or of the checkpoint; then those of the command line. */
 static int configure(run *r)
 {
-    int exists = !access(r->checkpoint, F_OK);
+    char older[4300];
+    snprintf(older, sizeof older, "%s.1", r->checkpoint);
+    int exists = !access(r->checkpoint, F_OK) || !access(older, F_OK);
     int32_t seeded = 0;
     int64_t seed;
     if (given.resume && !exists) return fail("--resume: there is no %s", r->checkpoint);
     if (!given.resume && exists && !given.overwrite)
         return fail("%s holds a run: --resume continues it, --overwrite begins anew", given.output);
     if (given.resume) {
-        TRY(check(jem_config_load(&r->config, r->checkpoint)));
+        TRY(saver_find(r->checkpoint, r->from, sizeof r->from, &r->config));
     } else {
         TRY(check(jem_config_create(&r->config)));
         if (given.preset && check(jem_config_preset(r->config, given.preset))) return CODE_USAGE;
     }
     TRY(settings_apply(&given.settings, r->config));
+    TRY(set_defaults(r->config));
     TRY(check(jem_config_is_set(r->config, "model.seed", &seeded)));
     TRY(check(jem_config_get_i64(r->config, "trainer.seed", &seed)));
     return seeded ? 0 : check(jem_config_set_i64(r->config, "model.seed", seed));
@@ -160,7 +182,7 @@ static int describe(const run *r)
         int64_t m = 0, n = 0;
         jem_config_key_info(i, &key, &type, NULL, NULL, NULL);
         if (!strncmp(key, "context.", 8) || !strncmp(key, "model.", 6) ||
-            !strncmp(key, "dataset.", 8))
+            !strncmp(key, "dataset.", 8) || !strcmp(key, "trainer.keep"))
             continue;
         if (type == JEM_KEY_STR) {
             jem_config_get_str(r->config, key, value, sizeof value, NULL);
@@ -237,30 +259,20 @@ static int set_up(run *r)
     if (!given.log_every) given.log_every = 1;
     if (!given.resume || !access(given.output, F_OK)) TRY(make_folder(given.output));
     join(r->checkpoint, sizeof r->checkpoint, given.output, "checkpoint.safetensors");
-    join(r->metrics, sizeof r->metrics, given.output, "metrics.jsonl");
-    join(r->file, sizeof r->file, given.output, "model.safetensors");
     TRY(configure(r));
     TRY(check(jem_context_create(&r->context, r->config)));
     TRY(images_open(&r->data, r->context, given.data, r->config, "train", 0, 0, 0));
     TRY(make_model(r));
     TRY(check(jem_trainer_create(&r->trainer, r->model, r->data.data, r->config)));
-    if (given.resume) TRY(check(jem_trainer_resume(r->trainer, r->checkpoint)));
+    if (given.resume) TRY(check(jem_trainer_resume(r->trainer, r->from)));
     TRY(check(jem_trainer_progress(r->trainer, &r->step, &r->iterations)));
-    TRY(metrics_open(&r->log, r->metrics, r->step));
+    TRY(metrics_open(&r->log, given.output, r->trainer));
+    saver_begin(&saves, given.output, r->trainer, r->config);
     tell_start(r);
     return 0;
 }
 
 /* ---- The run ---- */
-
-static int save(run *r)
-{
-    TRY(check(jem_model_save(r->model, r->file)));
-    TRY(variants_save(r->trainer, r->config, given.output));
-    TRY(check(jem_trainer_save(r->trainer, r->checkpoint)));
-    r->saved = now();
-    return 0;
-}
 
 /* A hundred chains, evenly over the buffer: with a class per block, a class a row. */
 static int draw_buffer(const run *r)
@@ -304,17 +316,29 @@ static int after_step(run *r, progress *bar)
     char note[256];
     TRY(check(jem_trainer_progress(r->trainer, &r->step, NULL)));
     int last = r->step == r->iterations;
-    if (r->step % given.log_every == 0 || last) TRY(metrics_write(r->log, r->metrics, r->trainer));
+    if (r->step % given.log_every == 0 || last) TRY(metrics_write(&r->log, r->trainer));
     if (given.sample_every && r->step % given.sample_every == 0) TRY(draw_buffer(r));
-    if (now() - r->saved >= given.save_every) TRY(save(r));
+    if (!last) saver_step(&saves, r->step);
     note_of(r, note, sizeof note);
     progress_update(bar, r->step, note);
     return 0;
 }
 
+static int rolled_back(run *r)
+{
+    int64_t count, from, most;
+    char reason[512];
+    TRY(check(jem_trainer_progress(r->trainer, &r->step, NULL)));
+    TRY(check(jem_trainer_rollbacks(r->trainer, &count, &from, NULL, reason, sizeof reason)));
+    TRY(check(jem_config_get_i64(r->config, "trainer.retries", &most)));
+    warn("%s: back to step %" PRId64 ", roll-back %" PRId64 " of %" PRId64, reason, r->step, count,
+         most);
+    return metrics_rollback(&r->log, r->trainer);
+}
+
 static int interrupted(run *r)
 {
-    TRY(save(r));
+    TRY(saver_save(&saves));
     fprintf(stderr,
             "jem: stopped at step %" PRId64 " of %" PRId64 " and saved; to continue: jem train "
             "--data %s%s%s%s%s --output %s --resume\n",
@@ -330,31 +354,37 @@ static int diverged(run *r)
     char picture[4200], reason[1024];
     jem_last_error(reason, sizeof reason);
     join(picture, sizeof picture, given.output, "curves.png");
-    TRY(save(r));
-    metrics_plot(r->metrics, picture);
+    TRY(saver_save(&saves));
+    metrics_plot(r->log.path, picture);
     return fail("%s; the state after step %" PRId64 " is kept in %s; a larger "
                 "trainer.energy_penalty, a lower optimizer.rate or more sampler.steps may help",
                 reason, r->step, r->checkpoint);
+}
+
+static int going_on(jem_status status)
+{
+    return status == JEM_OK || status == JEM_ROLLED_BACK;
 }
 
 static int steps(run *r)
 {
     progress bar;
     jem_status status = JEM_OK;
-    int code = save(r); /* now rather than in an hour: is there room? */
+    int code = saver_save(&saves); /* now rather than in an hour: is there room? */
     if (code) return code;
     catch_signals(r->trainer);
     progress_begin(&bar, "step", r->step, r->iterations);
-    while (!code && !stopped && !(status = jem_trainer_step(r->trainer)))
-        code = after_step(r, &bar);
+    while (!code && !stopped && going_on(status = jem_trainer_step(r->trainer)))
+        code = status == JEM_OK ? after_step(r, &bar) : rolled_back(r);
     progress_end(&bar);
     if (!code && status < 0) {
         code = status == JEM_ERROR_DIVERGED ? diverged(r) : check(status);
     } else if (!code && (stopped || status == JEM_CANCELLED)) {
         code = interrupted(r);
     } else if (!code) {
-        code = save(r);
+        code = saver_save(&saves);
     }
+    if (!code) saver_tell(&saves);
     catch_signals(NULL);
     return code;
 }
@@ -372,7 +402,7 @@ static int finish(run *r)
                          .test = given.test ? given.test : given.data,
                          .ood = given.ood};
     join(picture, sizeof picture, given.output, "curves.png");
-    TRY(metrics_plot(r->metrics, picture));
+    if (!r->log.lost) TRY(metrics_plot(r->log.path, picture));
     TRY(variants_judged(&copy, &report.file, r->trainer, r->config));
     if (copy) report.model = copy;
     int code = report_write(&report);
@@ -388,7 +418,8 @@ int run_train(int argc, char **argv)
     code = set_up(&r);
     if (!code) code = steps(&r);
     if (!code) code = finish(&r);
-    if (r.log && fclose(r.log) && !code) code = fail("%s: cannot close", r.metrics);
+    int closed = code && r.log.lost ? 0 : metrics_close(&r.log);
+    if (!code) code = closed;
     jem_trainer_destroy(r.trainer);
     jem_model_destroy(r.model);
     images_close(&r.data);

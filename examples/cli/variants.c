@@ -7,44 +7,45 @@
 /* ---- What a run leaves ---- */
 
 /* A run without such a model is no failure: NULL. */
-static int average_of(jem_model **model, const jem_trainer *trainer, const jem_config *config)
+static jem_status average_of(jem_model **model, const jem_trainer *trainer,
+                             const jem_config *config)
 {
     double decay;
-    TRY(check(jem_config_get_f64(config, "trainer.ema", &decay)));
-    return decay > 0 ? check(jem_trainer_ema_model(model, trainer)) : 0;
+    jem_status status = jem_config_get_f64(config, "trainer.ema", &decay);
+    return status || decay == 0 ? status : jem_trainer_ema_model(model, trainer);
 }
 
-static int best_of(jem_model **model, const jem_trainer *trainer)
+static jem_status best_of(jem_model **model, const jem_trainer *trainer)
 {
     jem_status status = jem_trainer_best_model(model, NULL, trainer);
-    return status == JEM_ERROR_STATE ? 0 : check(status);
+    return status == JEM_ERROR_STATE ? JEM_OK : status;
 }
 
 /* Takes the model. */
-static int save_as(jem_model *model, const char *folder, const char *name)
+static jem_status save_as(jem_model *model, const char *folder, const char *name)
 {
     char path[4200];
-    if (!model) return 0;
+    if (!model) return JEM_OK;
     join(path, sizeof path, folder, name);
-    int code = check(jem_model_save(model, path));
+    jem_status status = jem_model_save(model, path);
     jem_model_destroy(model);
-    return code;
+    return status;
 }
 
-int variants_save(const jem_trainer *trainer, const jem_config *config, const char *folder)
+jem_status variants_save(const jem_trainer *trainer, const jem_config *config, const char *folder)
 {
     jem_model *average = NULL, *best = NULL;
-    TRY(average_of(&average, trainer, config));
-    TRY(save_as(average, folder, "model_ema.safetensors"));
-    TRY(best_of(&best, trainer));
-    return save_as(best, folder, "best.safetensors");
+    jem_status status = average_of(&average, trainer, config);
+    if (!status) status = save_as(average, folder, "model_ema.safetensors");
+    if (!status) status = best_of(&best, trainer);
+    return status ? status : save_as(best, folder, "best.safetensors");
 }
 
 int variants_judged(jem_model **copy, const char **name, const jem_trainer *trainer,
                     const jem_config *config)
 {
     *copy = NULL;
-    TRY(average_of(copy, trainer, config));
+    TRY(check(average_of(copy, trainer, config)));
     *name = *copy ? "model_ema.safetensors" : "model.safetensors";
     return 0;
 }
