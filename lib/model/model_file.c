@@ -66,6 +66,15 @@ static jem_status read_off(jem_config *config, const jem__safetensors *set, cons
     return set_already ? JEM_OK : read_norm(config, set, file);
 }
 
+/* Files of before version 1, and of other programs, have none. */
+static jem_status check_version(const jem__safetensors *set, const char *file)
+{
+    const char *version = jem__safetensors_metadata(set, "format_version");
+    if (!version || strcmp(version, "1") == 0) return JEM_OK;
+    return jem__fail(JEM_ERROR_FORMAT, "%s: format_version is '%.16s', this libjem reads 1", file,
+                     version);
+}
+
 static jem_status settings(jem_config *config, const jem__safetensors *set, const char *file)
 {
     const char *format = jem__safetensors_metadata(set, "format");
@@ -157,7 +166,8 @@ static jem_status fill(jem_model *model, const jem__safetensors *set, const char
     for (int64_t i = 0; i < jem__safetensors_metadata_count(set); i++) {
         const char *key, *value;
         jem__safetensors_metadata_at(set, i, &key, &value);
-        if (strcmp(key, "checksum") != 0 && !jem__metadata_find(model, key))
+        if (strcmp(key, "checksum") != 0 && strcmp(key, "format_version") != 0 &&
+            !jem__metadata_find(model, key))
             JEM__TRY(jem__metadata_put(model, key, value));
     }
     jem__model_touch(model);
@@ -173,6 +183,7 @@ static jem_status build(jem_model **out, jem_context *context, const jem__safete
     /* Files of other programs have none. */
     if (!status && jem__safetensors_metadata(set, "checksum"))
         status = jem__safetensors_verify(set, file);
+    if (!status) status = check_version(set, file);
     if (!status) status = settings(config, set, file);
     if (!status) status = check_tensors(config, set, file);
     if (!status) {
@@ -238,6 +249,7 @@ static jem_status collect(jem__safetensors **out, const jem_model *model)
         const jem__extra *e = &model->extras[i];
         status = jem__safetensors_add(set, e->name, e->dtype, e->dimensions, e->shape, e->bytes);
     }
+    if (!status) status = jem__safetensors_set_metadata(set, "format_version", "1");
     if (!status) status = jem__safetensors_seal(set);
     if (status)
         jem__safetensors_destroy(set);
