@@ -46,7 +46,7 @@ START_TEST(gzip)
     static uint8_t data[N], packed[N];
     uint8_t *bytes;
     int64_t size;
-    for (int i = 0; i < N; i++) data[i] = (uint8_t)(i * i >> 7);
+    for (int i = 0; i < N; i++) data[i] = (uint8_t)((int64_t)i * i >> 7);
     in_folder("a.gz");
     gzFile gz = gzopen(path, "wb");
     gzwrite(gz, data, N);

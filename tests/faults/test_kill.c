@@ -106,7 +106,8 @@ static void check_folder(const char *folder)
 {
     int64_t have = progress_in(folder), said = reported(folder);
     ck_assert_msg(have >= said, "the checkpoint is of %d, %d was saved", (int)have, (int)said);
-    ck_assert_int_le(entries(folder, ".tmp."), 1);
+    ck_assert_int_le(entries(folder, "run.tmp."), 1);
+    ck_assert_int_le(entries(folder, "model.tmp."), 1);
 }
 
 /* Kills one attempt somewhere; 1 if it was still running. */
