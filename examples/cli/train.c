@@ -339,6 +339,7 @@ static int rolled_back(run *r)
 static int interrupted(run *r)
 {
     TRY(saver_save(&saves));
+    saver_tell(&saves);
     fprintf(stderr,
             "jem: stopped at step %" PRId64 " of %" PRId64 " and saved; to continue: jem train "
             "--data %s%s%s%s%s --output %s --resume\n",

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 const char *const inject_names[INJECT_KINDS] = {"open", "read",   "write", "fsync",  "rename",
@@ -206,6 +207,30 @@ REAL(int, pthread_create, pthread_t *thread, const pthread_attr_t *attributes, v
 {
     if (due(INJECT_THREAD)) return EAGAIN;
     return __real_pthread_create(thread, attributes, run, user);
+}
+
+/* ---- The clock ---- */
+
+static atomic_int clock_jumps;
+static atomic_llong clock_reads;
+
+void inject_clock(int jumps)
+{
+    atomic_store(&clock_jumps, jumps);
+}
+
+int64_t inject_clock_reads(void)
+{
+    return atomic_load(&clock_reads);
+}
+
+/* An hour on, an hour back, and all of them at the same time. */
+REAL(int, clock_gettime, clockid_t clock, struct timespec *t)
+{
+    int status = __real_clock_gettime(clock, t);
+    long long n = atomic_fetch_add(&clock_reads, 1);
+    if (status == 0 && atomic_load(&clock_jumps)) t->tv_sec += (n % 3 - 1) * 3600;
+    return status;
 }
 
 /* ---- oneDNN ---- */

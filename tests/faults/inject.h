@@ -37,4 +37,8 @@ void inject_disarm(void);
 int64_t inject_fired(void);  /* faults since it was armed */
 int64_t inject_blocks(void); /* allocated by libjem and not freed */
 
+/* Non-zero: clocks jump to and fro by hours. Reads so far, jumping or not. */
+void inject_clock(int jumps);
+int64_t inject_clock_reads(void);
+
 #endif

@@ -16,8 +16,8 @@ typedef struct case_of {
     jem_status (*run)(world *w);
 } case_of;
 
-extern const case_of cases[];
-extern const int64_t case_count;
+/* Both end with NULLs. */
+extern const case_of scoring_cases[], training_cases[];
 
 extern inject_kind kind;
 extern int64_t nth; /* call of that kind that fails; 0: none */
@@ -27,5 +27,53 @@ void world_end(world *w);
 /* A path in the folder of the files that cases read and write. */
 const char *in_folder(const char *name);
 void put_files(void);
+
+/* ---- Writing cases ---- */
+
+static inline void begin(void)
+{
+    if (nth) inject_arm(kind, nth, 1, 0);
+}
+
+/* The call that a case is about. */
+#define TRIED(status, expression)                                                                  \
+    do {                                                                                           \
+        begin();                                                                                   \
+        status = (expression);                                                                     \
+        inject_disarm();                                                                           \
+    } while (0)
+
+/* A call that makes an object: all or nothing. */
+#define MADE(status, object, expression)                                                           \
+    do {                                                                                           \
+        TRIED(status, expression);                                                                 \
+        ck_assert(!status == !!(object));                                                          \
+    } while (0)
+
+/* The name of a case is that of the call. */
+#define CASE(name) static jem_status case_##name(world *w)
+#define CALLS(name, expression)                                                                    \
+    CASE(name)                                                                                     \
+    {                                                                                              \
+        jem_status status;                                                                         \
+        (void)w;                                                                                   \
+        TRIED(status, expression);                                                                 \
+        return status;                                                                             \
+    }
+#define MAKES(name, type, object, expression)                                                      \
+    CASE(name)                                                                                     \
+    {                                                                                              \
+        type *object;                                                                              \
+        jem_status status;                                                                         \
+        (void)w;                                                                                   \
+        MADE(status, object, expression);                                                          \
+        type##_destroy(object);                                                                    \
+        return status;                                                                             \
+    }
+
+#define NAMED(name)                                                                                \
+    {                                                                                              \
+#name, case_##name                                                                         \
+    }
 
 #endif

@@ -1,5 +1,5 @@
 /* Disks that fail at every call: a save leaves the old file whole or the new one, and
-   training goes on; a read says what is wrong. */
+   training goes on; a read says what is wrong. Clocks that jump. */
 #include "faults/inject.h"
 #include "train/tiny.h"
 #include <dirent.h>
@@ -209,6 +209,22 @@ START_TEST(reads)
 }
 END_TEST
 
+/* The clock decides nothing. */
+START_TEST(clocks_that_jump)
+{
+    tiny t = tiny_of(2, "trainer.retries=1"), plain = tiny_of(2, "trainer.retries=1");
+    OK(jem_trainer_run(plain.trainer, NULL));
+    int64_t before = inject_clock_reads();
+    inject_clock(1);
+    OK(jem_trainer_run(t.trainer, NULL));
+    inject_clock(0);
+    ck_assert_int_gt(inject_clock_reads(), before);
+    ck_assert(tiny_equal(&t, &plain));
+    tiny_end(&t);
+    tiny_end(&plain);
+}
+END_TEST
+
 START_TEST(count)
 {
     printf("disk: %d fault points, all survived\n", (int)points);
@@ -216,4 +232,4 @@ START_TEST(count)
 }
 END_TEST
 
-TESTS("disk", saves, reads, count)
+TESTS("disk", saves, reads, clocks_that_jump, count)
