@@ -206,6 +206,22 @@ CASE(jem_eval_score_data)
     return status;
 }
 
+CASE(jem_eval_attack)
+{
+    jem_status status;
+    int32_t robust[6];
+    TRIED(status, jem_eval_attack(w->t.model, w->x, w->y, 6, 0, 0.1, w->t.config, robust, w->out));
+    return status;
+}
+
+CASE(jem_eval_attack_distance)
+{
+    jem_status status;
+    TRIED(status, jem_eval_attack_distance(w->t.model, w->x, w->y, 6, 0, 0.1, w->t.config,
+                                           w->logits, w->out));
+    return status;
+}
+
 CALLS(jem_eval_refine, jem_eval_refine(w->t.model, w->x, 6, 0, w->t.config, w->out))
 
 CALLS(jem_eval_refined_logits,
@@ -309,6 +325,8 @@ const case_of scoring_cases[] = {NAMED(jem_context_create),
                                  NAMED(jem_eval_logits),
                                  NAMED(jem_eval_score),
                                  NAMED(jem_eval_score_data),
+                                 NAMED(jem_eval_attack),
+                                 NAMED(jem_eval_attack_distance),
                                  NAMED(jem_eval_refine),
                                  NAMED(jem_eval_refined_logits),
                                  NAMED(jem_eval_temperature),

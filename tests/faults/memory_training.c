@@ -115,6 +115,66 @@ CASE(jem_sampler_step)
     return status;
 }
 
+CASE(jem_sampler_buffer_set)
+{
+    jem_status status;
+    jem_sampler *sampler = sampler_of(w);
+    TRIED(status, jem_sampler_buffer_set(sampler, 0, 6, w->x));
+    jem_sampler_destroy(sampler);
+    return status;
+}
+
+CASE(jem_sampler_buffer_load)
+{
+    jem_status status;
+    jem_sampler *sampler = sampler_of(w);
+    TRIED(status, jem_sampler_buffer_load(sampler, in_folder("checkpoint"), NULL));
+    jem_sampler_destroy(sampler);
+    return status;
+}
+
+CALLS(jem_starts_fit, jem_starts_fit(w->t.model, w->t.data, w->t.config))
+
+CASE(jem_sampler_buffer_age)
+{
+    jem_status status;
+    int64_t age;
+    jem_sampler *sampler = sampler_of(w);
+    TRIED(status, jem_sampler_buffer_age(sampler, 0, 1, &age));
+    jem_sampler_destroy(sampler);
+    return status;
+}
+
+CASE(jem_starts_info)
+{
+    jem_status status;
+    int64_t rank;
+    OK(jem_starts_fit(w->t.model, w->t.data, w->t.config));
+    TRIED(status, jem_starts_info(w->t.model, &rank, NULL, NULL));
+    return status;
+}
+
+CASE(jem_starts_remove)
+{
+    jem_status status;
+    OK(jem_starts_fit(w->t.model, w->t.data, w->t.config));
+    TRIED(status, jem_starts_remove(w->t.model));
+    return status;
+}
+
+CASE(jem_pass_backward_energy)
+{
+    jem_pass *pass;
+    jem_status status;
+    const float d[4] = {0.5f, -1, 2, 0};
+    OK(jem_pass_create(&pass, w->t.model, JEM_PASS_TRAIN, 4));
+    OK(jem_pass_forward(pass, w->x, 4, w->logits));
+    OK(jem_pass_energy(pass, w->out));
+    TRIED(status, jem_pass_backward_energy(pass, w->logits, d, JEM_GRADIENT_PARAMETERS, NULL));
+    jem_pass_destroy(pass);
+    return status;
+}
+
 CASE(jem_sampler_buffer_get)
 {
     jem_status status;
@@ -240,16 +300,36 @@ CASE(jem_trainer_best_model)
     return copy_of(w, 1);
 }
 
-const case_of training_cases[] = {NAMED(jem_model_energy_gradient), NAMED(jem_pass_create),
-                                  NAMED(jem_pass_forward),          NAMED(jem_pass_backward),
-                                  NAMED(jem_model_gradient_zero),   NAMED(jem_model_gradient_map),
-                                  NAMED(jem_model_gradient_get),    NAMED(jem_loader_create),
-                                  NAMED(jem_loader_next),           NAMED(jem_sampler_create),
-                                  NAMED(jem_sampler_set_data),      NAMED(jem_sampler_start),
-                                  NAMED(jem_sampler_draw),          NAMED(jem_sampler_step),
-                                  NAMED(jem_sampler_buffer_get),    NAMED(jem_optimizer_create),
-                                  NAMED(jem_optimizer_step),        NAMED(jem_optimizer_ascend),
-                                  NAMED(jem_trainer_create),        NAMED(jem_trainer_step),
-                                  NAMED(jem_trainer_run),           NAMED(jem_trainer_save),
-                                  NAMED(jem_trainer_resume),        NAMED(jem_trainer_ema_model),
-                                  NAMED(jem_trainer_best_model),    {NULL, NULL}};
+const case_of training_cases[] = {NAMED(jem_model_energy_gradient),
+                                  NAMED(jem_pass_create),
+                                  NAMED(jem_pass_forward),
+                                  NAMED(jem_pass_backward),
+                                  NAMED(jem_model_gradient_zero),
+                                  NAMED(jem_model_gradient_map),
+                                  NAMED(jem_model_gradient_get),
+                                  NAMED(jem_loader_create),
+                                  NAMED(jem_loader_next),
+                                  NAMED(jem_sampler_create),
+                                  NAMED(jem_sampler_set_data),
+                                  NAMED(jem_sampler_start),
+                                  NAMED(jem_sampler_draw),
+                                  NAMED(jem_sampler_step),
+                                  NAMED(jem_sampler_buffer_set),
+                                  NAMED(jem_sampler_buffer_load),
+                                  NAMED(jem_starts_fit),
+                                  NAMED(jem_sampler_buffer_age),
+                                  NAMED(jem_starts_info),
+                                  NAMED(jem_starts_remove),
+                                  NAMED(jem_pass_backward_energy),
+                                  NAMED(jem_sampler_buffer_get),
+                                  NAMED(jem_optimizer_create),
+                                  NAMED(jem_optimizer_step),
+                                  NAMED(jem_optimizer_ascend),
+                                  NAMED(jem_trainer_create),
+                                  NAMED(jem_trainer_step),
+                                  NAMED(jem_trainer_run),
+                                  NAMED(jem_trainer_save),
+                                  NAMED(jem_trainer_resume),
+                                  NAMED(jem_trainer_ema_model),
+                                  NAMED(jem_trainer_best_model),
+                                  {NULL, NULL}};

@@ -22,7 +22,8 @@ world world_of(void)
     world w = {0};
     w.t = tiny_untrained(
         1, "trainer.retries=1 trainer.iterations=3 trainer.ema=0.9 trainer.validation=6 "
-           "trainer.validate_every=1 sampler.clamp=1 model.norm=batch "
+           "trainer.validate_every=1 attack.steps=2 attack.bisections=1 sampler.clamp=1 "
+           "model.norm=batch "
            "sampler.conditional=1 sampler.start=gaussian optimizer.sam_rho=0.01");
     OK(jem_dataset_read(w.t.data, 0, 6, w.x, w.y));
     return w;
