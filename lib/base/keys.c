@@ -119,7 +119,7 @@ const jem__key jem__keys[] = {
     F("trainer.guard_distance", "0", 0, 1e30, "largest mean distance of chains; 0: any"),
     I("trainer.guard_patience", "1", 1, 1000000, "steps in a row beyond a guard that count"),
     F("trainer.response_rate", "0.5", 0, 1, "factor of the rate for each roll-back"),
-    F("trainer.response_penalty", "0", 0, 1e6, "energy penalty more for each roll-back"),
+    F("trainer.response_penalty", "0.1", 0, 1e6, "energy penalty more for each roll-back"),
     I("trainer.response_steps", "0", 0, 1000000, "Langevin steps more for each roll-back"),
     I("trainer.keep", "1", 1, 1000, "checkpoints of a run: the last one and older ones"),
     I("trainer.seed", "0", 0, 9e18, "seed of everything in a run whose own seed is not set"),

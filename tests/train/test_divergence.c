@@ -10,7 +10,7 @@ static const char recipe[] =
 static const char policy[] = "trainer.retries=6 trainer.snapshot_every=20 trainer.guard_energy=20 "
                              "trainer.response_rate=0.7 trainer.response_penalty=0.1";
 
-static int64_t seeds = 2;
+static int64_t seeds = 1;
 
 typedef struct outcome {
     jem_status status;

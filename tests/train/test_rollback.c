@@ -176,7 +176,8 @@ END_TEST
 /* Noise comes from a new seed, so that the way is another one even without a response. */
 START_TEST(another_seed)
 {
-    const char *same = "trainer.retries=5 trainer.response_rate=1 trainer.snapshot_every=100";
+    const char *same = "trainer.retries=5 trainer.response_rate=1 trainer.response_penalty=0 "
+                       "trainer.snapshot_every=100";
     tiny t = tiny_with(same, "trainer.guard_patience=4 trainer.guard_distance=1e-9"),
          plain = tiny_of(1, "");
     for (int i = 0; i < 3; i++) OK(jem_trainer_step(t.trainer));
