@@ -97,7 +97,7 @@ const jem__key jem__keys[] = {
     F("trainer.pxy", "0", 0, 1e6, "weight of log p(x,y)"),
     F("trainer.energy_penalty", "0", 0, 1e6, "weight of the mean squared energies"),
     I("trainer.px_batch", "0", 0, 65536, "images in a batch for p(x); 0: loader.batch"),
-    I("trainer.px_augment", "1", 0, 1, "augment the batch for p(x) too"),
+    I("trainer.px_augment", "1", 0, 1, "crop and flip the batch for p(x) too"),
     I("trainer.labels_per_class", "0", 0, 1000000000,
       "labelled images of each class, chosen by seed; 0: all"),
     F("trainer.ema", "0", 0, 0.9999999, "decay a step of an average of the weights; 0: none"),

@@ -390,8 +390,12 @@ jem_status jem__trainer_validate(jem_trainer *t)
     if (t->average.values) JEM__TRY(jem__model_with(&model, t->model, t->average.values));
     jem_status status = jem__validation_run(&t->validation, model, t->step, cancel);
     if (model != t->model) jem_model_destroy(model);
-    if (status == JEM_OK) tell_validation(t);
-    return status;
+    if (status) return status;
+    tell_validation(t);
+    jem__log(JEM_LOG_INFO, "step %" PRId64 ": validation: accuracy %.4f, NLL %.4f%s", t->step,
+             t->validation.results[JEM__ACCURACY], t->validation.results[JEM__NLL],
+             t->validation.best_step == t->step ? ", the best so far" : "");
+    return JEM_OK;
 }
 
 /* ---- The whole ---- */

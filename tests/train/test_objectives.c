@@ -197,9 +197,11 @@ START_TEST(sam_steps)
         "optimizer.sam_rho=2 optimizer.sam_adaptive=1 model.norm=batch "
         "sampler.mode=training optimizer.name=sgd",
         "optimizer.sam_rho=0.5 optimizer.name=sgd optimizer.nesterov=1 model.dropout=0.2 "
-        "model.norm=batch trainer.pxy=0.3 optimizer.weight_decay=0.01 optimizer.clip=1"};
-    for (int i = 0; i < 3; i++)
+        "model.norm=batch trainer.pxy=0.3 optimizer.weight_decay=0.01 optimizer.clip=1",
+        "optimizer.sam_rho=0.1 model.norm=act optimizer.rate=1e-4"};
+    for (int i = 0; i < 4; i++)
         ck_assert_msg(agrees(settings[i], settings[i], JEM_PASS_TRAIN), "%s", settings[i]);
+    FAILS(JEM_ERROR_ARGUMENT, jem_pass_hold_statistics(NULL, 1), "pass");
     ck_assert(!agrees(settings[0], "", JEM_PASS_TRAIN));
     ck_assert(!agrees(settings[0], "optimizer.sam_rho=0.06", JEM_PASS_TRAIN));
     ck_assert(
