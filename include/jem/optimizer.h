@@ -14,9 +14,9 @@ typedef struct jem_optimizer jem_optimizer;
 /* Keys: optimizer.name (adam: Kingma and Ba 2014; sgd: with momentum, as
    PyTorch defines both, L2 weight decay added to the gradient), optimizer.rate,
    .beta1, .beta2, .epsilon, .momentum, .nesterov, .weight_decay, .clip (largest
-   global gradient norm, 0: none), .head_only (only the output layers move:
-   class_output and energy_output), .sam_rho and .sam_adaptive (jem_optimizer_ascend).
-   Errors: ARGUMENT, CONFIG (Nesterov without SGD's momentum), MEMORY. */
+   global gradient norm, 0: none), .head_only (only the classifier and the energy
+   head move; JEM_PASS_HEAD has their gradients alone), .sam_rho and .sam_adaptive
+   (jem_optimizer_ascend). Errors: ARGUMENT, CONFIG (Nesterov without SGD's momentum), MEMORY. */
 JEM_API jem_status jem_optimizer_create(jem_optimizer **optimizer, jem_model *model,
                                         const jem_config *config);
 JEM_API void jem_optimizer_destroy(jem_optimizer *optimizer);

@@ -19,10 +19,12 @@ enum {
     JEM_PASS_INFER = 1,          /* evaluation; forward only */
     JEM_PASS_INPUT_GRADIENT = 2, /* evaluation; backward to the input */
     JEM_PASS_GRADIENT = 3,       /* evaluation; backward to input and parameters */
-    JEM_PASS_TRAIN = 4,      /* batch statistics (running ones move at each forward) and dropout;
-                                backward to input and parameters */
-    JEM_PASS_TRAIN_INPUT = 5 /* as TRAIN, but statistics stay; backward to the input: sampling in
-                                training mode */
+    JEM_PASS_TRAIN = 4,       /* batch statistics (running ones move at each forward) and dropout;
+                                 backward to input and parameters */
+    JEM_PASS_TRAIN_INPUT = 5, /* as TRAIN, but statistics stay; backward to the input: sampling in
+                                 training mode */
+    JEM_PASS_HEAD = 6         /* evaluation; backward to the parameters of the classifier and the
+                                 energy head alone: head-only training */
 };
 
 /* What backward computes; combine with |. */

@@ -12,6 +12,7 @@ typedef struct jem__parameter {
     const char *name;
     int64_t dimensions, shape[4], elements;
     jem_parameter_kind kind;
+    int32_t output;  /* of the classifier or the energy head */
     int32_t moved;   /* by a forward in training, too: what a failed step must restore */
     float *value;    /* float32 master, OIHW */
     float *gradient; /* NULL for statistics */

@@ -37,6 +37,8 @@ jem_status jem__model_store(jem_model *model)
         p->gradient = info->kind == JEM_PARAMETER_TRAINABLE ? model->gradients + at : NULL;
         at += (p->elements + 15) & ~(int64_t)15;
     }
+    for (int32_t node = jem__graph_classifier(g); node < g->node_count; node++)
+        for (int i = 0; i < 2; i++) model->parameters[g->nodes[node].parameter[i]].output = 1;
     return JEM_OK;
 }
 

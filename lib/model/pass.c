@@ -24,6 +24,8 @@ static int32_t wants_of(jem_pass_mode mode)
         return JEM__WANT_INPUT | JEM__WANT_PARAMETERS | JEM__TRAINING;
     case JEM_PASS_TRAIN_INPUT:
         return JEM__WANT_INPUT | JEM__TRAINING;
+    case JEM_PASS_HEAD:
+        return JEM__WANT_PARAMETERS | JEM__OUTPUTS_ONLY;
     default:
         return -1;
     }
@@ -60,7 +62,7 @@ jem_status jem_pass_create(jem_pass **pass, jem_model *model, jem_pass_mode mode
     JEM__REQUIRE(model, "jem_pass_create");
     JEM__ENTER(model->context, "jem_pass_create");
     if (wants_of(mode) < 0)
-        return jem__fail(JEM_ERROR_ARGUMENT, "jem_pass_create: mode %d, expected 1..5", mode);
+        return jem__fail(JEM_ERROR_ARGUMENT, "jem_pass_create: mode %d, expected 1..6", mode);
     if (max_batch < 1 || max_batch > INT32_MAX)
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "jem_pass_create: max_batch %" PRId64 ", expected 1..2147483647",

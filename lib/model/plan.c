@@ -267,6 +267,7 @@ jem_status jem__plan_gradient_out(jem__plan *plan, int32_t parameter, int32_t bu
 
 int32_t jem__plan_wants_gradient(const jem__plan *plan, int32_t value)
 {
+    if (plan->wants & JEM__OUTPUTS_ONLY) return 0;
     return value > 0 || (plan->wants & JEM__WANT_INPUT);
 }
 
@@ -342,7 +343,8 @@ static jem_status compile(jem__plan *plan)
 
     JEM__TRY(start_from(plan, classifier + 1, &plan->dlogits));
     if (g->head) JEM__TRY(start_from(plan, g->node_count, &plan->dhead));
-    for (int32_t i = g->node_count - 1; i >= 0; i--) JEM__TRY(g->nodes[i].op->backward(plan, i));
+    int32_t stop = plan->wants & JEM__OUTPUTS_ONLY ? classifier : 0;
+    for (int32_t i = g->node_count - 1; i >= stop; i--) JEM__TRY(g->nodes[i].op->backward(plan, i));
     if (plan->wants & JEM__WANT_INPUT) {
         /* Into the caller's plain array: a reorder, or a copy of equal layouts. */
         const jem__layout *plain;

@@ -28,6 +28,7 @@ enum {
     JEM__TRAINING = 4,        /* batch statistics, dropout */
     JEM__UNFUSED = 8,         /* one step for each operator: to compare with */
     JEM__INITIALISE = 16,     /* layers that take initial values from data do so: coupled */
+    JEM__OUTPUTS_ONLY = 32,   /* parameter gradients of the classifier and the energy head alone */
 };
 
 enum { JEM__STEP_BUFFERS = 8 };

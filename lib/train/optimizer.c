@@ -23,16 +23,9 @@ struct jem_optimizer {
 
 /* ---- Life ---- */
 
-static int32_t starts_with(const char *text, const char *start)
-{
-    return strncmp(text, start, strlen(start)) == 0;
-}
-
 static int32_t moves(const jem_optimizer *o, const jem__parameter *p)
 {
-    if (p->kind != JEM_PARAMETER_TRAINABLE) return 0;
-    return !o->head_only || starts_with(p->name, "class_output.") ||
-           starts_with(p->name, "energy_output.");
+    return p->kind == JEM_PARAMETER_TRAINABLE && (p->output || !o->head_only);
 }
 
 static jem_status prepare(jem_optimizer *o)

@@ -87,8 +87,7 @@ static jem_status make_room(jem_trainer *t)
     JEM__TRY(jem__alloc(&t->statistics, statistics_size(t->model), sizeof *t->statistics));
     /* The pass of one image: learning cuts its own slices. A frozen body is used as it
        will be in evaluation. */
-    return jem_pass_create(&t->pass, t->model, t->head_only ? JEM_PASS_GRADIENT : JEM_PASS_TRAIN,
-                           1);
+    return jem_pass_create(&t->pass, t->model, t->head_only ? JEM_PASS_HEAD : JEM_PASS_TRAIN, 1);
 }
 
 static void read_settings(jem_trainer *t, const jem_config *config)

@@ -343,6 +343,62 @@ START_TEST(energy_of_a_pass)
 }
 END_TEST
 
+/* The pass of output layers alone: their gradients to the bit, and no others. */
+START_TEST(gradients_of_outputs)
+{
+    static const char *const kinds[] = {
+        "", "model.norm=batch model.energy=head", "model.activation=silu model.slice=3",
+        "model.energy=head model.activation=silu model.dropout=0.5"};
+    float x[N * IMAGE], logits[2][N * K], d[N * K], slope[N];
+    jem_context *context = test_context(2);
+    images(x, N);
+    for (int i = 0; i < N * K; i++) d[i] = cosf((float)i);
+    for (int i = 0; i < N; i++) slope[i] = 0.1f * (float)(i + 1);
+    for (int kind = 0; kind < 4; kind++) {
+        jem_model *model = model_of(context, kinds[kind]);
+        int64_t count = jem_model_parameter_count(model), outputs = 0;
+        float *kept[2][64] = {{NULL}};
+        for (int head = 0; head < 2; head++) {
+            jem_pass *pass;
+            OK(jem_pass_create(&pass, model, head ? JEM_PASS_HEAD : JEM_PASS_GRADIENT, N));
+            OK(jem_model_gradient_zero(model));
+            OK(jem_pass_forward(pass, x, N, logits[head]));
+            if (head) {
+                float dx[N * IMAGE];
+                FAILS(JEM_ERROR_STATE, jem_pass_backward(pass, d, JEM_GRADIENT_INPUT, dx),
+                      "no such gradient");
+            }
+            OK(jem_pass_backward_energy(pass, d, slope, JEM_GRADIENT_PARAMETERS, NULL));
+            for (int64_t p = 0; p < count; p++) {
+                int64_t n;
+                jem_parameter_kind k;
+                OK(jem_model_parameter_info(model, p, NULL, NULL, NULL, &n, &k));
+                if (k != JEM_PARAMETER_TRAINABLE) continue;
+                kept[head][p] = malloc((size_t)n * sizeof(float));
+                OK(jem_model_gradient_get(model, p, kept[head][p], n));
+            }
+            jem_pass_destroy(pass);
+        }
+        ck_assert_mem_eq(logits[0], logits[1], sizeof logits[0]);
+        for (int64_t p = 0; p < count; p++) {
+            const char *name;
+            int64_t n;
+            OK(jem_model_parameter_info(model, p, &name, NULL, NULL, &n, NULL));
+            if (!kept[0][p]) continue;
+            int output = strstr(name, "_output.") != NULL;
+            outputs += output;
+            for (int64_t i = 0; i < n; i++)
+                ck_assert_msg(kept[1][p][i] == (output ? kept[0][p][i] : 0), "%s", name);
+            free(kept[0][p]);
+            free(kept[1][p]);
+        }
+        ck_assert_int_eq(outputs, kind % 2 ? 4 : 2);
+        jem_model_destroy(model);
+    }
+    jem_context_destroy(context);
+}
+END_TEST
+
 START_TEST(prepared_pixels)
 {
     jem_context *context = test_context(1);
@@ -417,4 +473,4 @@ END_TEST
 
 TESTS("model", creation, class_names, energies_follow_from_logits, bad_input, passes,
       clones_are_independent, files, initial_values_from_data, norms_need_values, energy_of_a_pass,
-      prepared_pixels, many_threads_score_one_model)
+      gradients_of_outputs, prepared_pixels, many_threads_score_one_model)
