@@ -83,6 +83,8 @@ void jem__trainer_restore_statistics(jem_trainer *trainer);
 void jem__trainer_forget_metrics(jem_trainer *trainer);
 /* Runs the validation that the last complete step is due, if any. */
 jem_status jem__trainer_validate(jem_trainer *trainer);
+/* Its results into the metrics. */
+void jem__trainer_tell_validation(jem_trainer *trainer);
 
 /* Gives loader.seed and sampler.seed the value of trainer.seed unless set. */
 jem_status jem__trainer_seeds(jem_config *config);

@@ -4,7 +4,7 @@
 #include "base/status.h"
 #include "data/dataset.h"
 #include "energy/energy.h"
-#include "train/average.h"
+#include "train/trainer.h"
 #include <inttypes.h>
 #include <jem/loss.h>
 #include <math.h>
@@ -120,5 +120,38 @@ jem_status jem__validation_run(jem__validation *v, jem_model *model, int64_t ste
     }
     memcpy(v->results, now, sizeof now);
     v->step = step;
+    return JEM_OK;
+}
+
+/* ---- A trainer's ---- */
+
+void jem__trainer_tell_validation(jem_trainer *t)
+{
+    const jem__validation *v = &t->validation;
+    double *m = t->metrics;
+    if (v->step == 0) return;
+    m[JEM__METRIC_VALID_STEP] = (double)v->step;
+    m[JEM__METRIC_VALID_ACCURACY] = v->results[JEM__ACCURACY];
+    m[JEM__METRIC_VALID_NLL] = v->results[JEM__NLL];
+    if (v->best_step == 0) return;
+    m[JEM__METRIC_BEST_STEP] = (double)v->best_step;
+    m[JEM__METRIC_BEST_ACCURACY] = v->results[JEM__BEST_ACCURACY];
+    m[JEM__METRIC_BEST_NLL] = v->results[JEM__BEST_NLL];
+}
+
+/* Of the average, if there is one. */
+jem_status jem__trainer_validate(jem_trainer *t)
+{
+    const volatile int32_t *cancel = jem__sampler_cancel_flag(t->sampler);
+    jem_model *model = t->model;
+    if (!jem__validation_due(&t->validation, t->step)) return JEM_OK;
+    if (t->average.values) JEM__TRY(jem__model_with(&model, t->model, t->average.values));
+    jem_status status = jem__validation_run(&t->validation, model, t->step, cancel);
+    if (model != t->model) jem_model_destroy(model);
+    if (status) return status;
+    jem__trainer_tell_validation(t);
+    jem__log(JEM_LOG_INFO, "step %" PRId64 ": validation: accuracy %.4f, NLL %.4f%s", t->step,
+             t->validation.results[JEM__ACCURACY], t->validation.results[JEM__NLL],
+             t->validation.best_step == t->step ? ", the best so far" : "");
     return JEM_OK;
 }

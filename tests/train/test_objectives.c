@@ -209,6 +209,19 @@ START_TEST(sam_steps)
 }
 END_TEST
 
+/* An ascent that ends where gradients are not finite is undone with its step. */
+START_TEST(sam_fails_whole)
+{
+    tiny t = tiny_of(2, "optimizer.sam_rho=1e6"), plain = tiny_of(1, "optimizer.sam_rho=1e6");
+    for (int i = 0; i < 2; i++) {
+        FAILS(JEM_ERROR_DIVERGED, jem_trainer_step(t.trainer), "step 0: jem_optimizer_step");
+        ck_assert(tiny_equal(&t, &plain));
+    }
+    tiny_end(&t);
+    tiny_end(&plain);
+}
+END_TEST
+
 /* ---- Head only ---- */
 
 START_TEST(frozen_body)
@@ -387,5 +400,5 @@ START_TEST(bad_settings)
 }
 END_TEST
 
-TESTS("objectives", joint_objective, joint_metrics, sam_steps, frozen_body, few_labels,
-      plain_px_batch, bad_data, bad_settings)
+TESTS("objectives", joint_objective, joint_metrics, sam_steps, sam_fails_whole, frozen_body,
+      few_labels, plain_px_batch, bad_data, bad_settings)
