@@ -206,6 +206,51 @@ CASE(jem_eval_score_data)
     return status;
 }
 
+/* Networks keep their first error to the end. */
+static jem_status build_network(jem_network **network)
+{
+    jem_status made = jem_network_create(network, C, H, W);
+    if (made) return made;
+    jem_network *n = *network;
+    int32_t x = jem_network_convolution(n, 0, "conv", 4, 3, 1, 1);
+    int32_t y = jem_network_norm(n, x, "norm", "batch");
+    y = jem_network_dropout(n, jem_network_activation(n, y, "relu"), 0.1);
+    y = jem_network_pool(n, jem_network_add(n, x, y), "max", 2, 2, 0);
+    jem_network_linear(n, jem_network_mean(n, y), "linear", 5);
+    jem_status status = jem_network_status(n);
+    if (status) {
+        jem_network_destroy(n);
+        *network = NULL;
+    }
+    return status;
+}
+
+MAKES(jem_network_create, jem_network, network, build_network(&network))
+
+CASE(jem_model_create_network)
+{
+    jem_network *network;
+    jem_model *model;
+    jem_status status;
+    OK(build_network(&network));
+    MADE(status, model, jem_model_create_network(&model, w->t.context, network, w->t.config));
+    jem_network_destroy(network);
+    jem_model_destroy(model);
+    return status;
+}
+
+CASE(jem_network_text)
+{
+    jem_network *network;
+    jem_status status;
+    int64_t h;
+    OK(build_network(&network));
+    TRIED(status, jem_network_shape(network, 1, NULL, &h, NULL));
+    ck_assert(jem_network_text(network, NULL, 0) > 0);
+    jem_network_destroy(network);
+    return status;
+}
+
 CASE(jem_eval_attack)
 {
     jem_status status;
@@ -325,6 +370,9 @@ const case_of scoring_cases[] = {NAMED(jem_context_create),
                                  NAMED(jem_eval_logits),
                                  NAMED(jem_eval_score),
                                  NAMED(jem_eval_score_data),
+                                 NAMED(jem_network_create),
+                                 NAMED(jem_model_create_network),
+                                 NAMED(jem_network_text),
                                  NAMED(jem_eval_attack),
                                  NAMED(jem_eval_attack_distance),
                                  NAMED(jem_eval_refine),
