@@ -42,7 +42,7 @@ static void show_scalar(const html *page, const tree *t)
 
 static void cell(const html *page, const tree *t)
 {
-    fputs(t && t->kind == TREE_TEXT ? "<td class=\"w\">" : "<td class=\"n\">", page->file);
+    fputs(t && t->kind == TREE_TEXT ? "<td>" : "<td class=\"n\">", page->file);
     if (t) show_scalar(page, t);
     fputs("</td>", page->file);
 }
@@ -138,7 +138,7 @@ static void draw_counts(html *page, const tree *t, const tree *in, const tree *o
     html_drawing(page, path, sizeof path);
     if (good && !plot_counts(path, "Scores of known and unknown images", score ? score : "score",
                              low, high, in->count, sets, 2))
-        html_picture(page, path, "How many images have which score; the peak of each set is 1.", 0);
+        html_picture(page, path, "How many images have which score; the peak of each set is 1.", 1);
     free(counts[0]);
     free(counts[1]);
 }
