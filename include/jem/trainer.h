@@ -115,10 +115,14 @@ JEM_API jem_status jem_trainer_best_model(jem_model **model, int64_t *step,
                                           const jem_trainer *trainer);
 
 /* Writes everything that the rest of the run depends on (weights, optimizer,
-   buffer, counters, settings) to one file, atomically, with a checksum. Resume
-   reads it into a trainer made for the same model, data and settings; the run
-   then continues bit for bit. On error resume changes nothing. Errors:
-   ARGUMENT, IO, FORMAT (what differs is named), MEMORY. */
+   buffer, counters, copies for a roll-back, settings) to one file with a checksum:
+   docs/formats.md lists every entry. path is the old file or the new one at any
+   moment, also when the process is killed; a failed save leaves the old one. With
+   trainer.keep=N the N - 1 files before it stay as path.1, path.2, ... Resume reads
+   one into a trainer made for the same model, data and settings; the run then
+   continues bit for bit (trainer.iterations, .retries, .guard_*, .response_* and a
+   few others may differ). On error resume changes nothing. Errors: ARGUMENT, IO,
+   FORMAT (what differs is named), MEMORY. */
 JEM_API jem_status jem_trainer_save(const jem_trainer *trainer, const char *path);
 JEM_API jem_status jem_trainer_resume(jem_trainer *trainer, const char *path);
 
