@@ -4,7 +4,7 @@
 #
 #   sh bench/compare.sh [--force] [--pairs N] [--networks "10-1 16-2 16-4 28-10"]
 #                       [--precisions "f32 bf16"] [--threads "1 2"]
-#                       [--only forward,sgld_step,jem_step]
+#                       [--only forward,sgld_step,jem_step] [--convolution exact|fast|direct]
 #
 # BENCH: jem_bench [build/bench/jem_bench]; PEER: the peer's script, which takes the same
 # flags and prints the same lines; PYTHON: an interpreter with torch. Where both of the
@@ -16,7 +16,7 @@ peer="${PEER:-$here/../../shared/peer/bench_torch.py}"
 python="${PYTHON:-/usr/bin/python3}"
 layouts="${LAYOUTS:-channels_last contiguous}"
 force=0 pairs=7 networks="10-1 16-2 16-4 28-10" precisions="f32 bf16" threads="1 2"
-only="forward,sgld_step,jem_step"
+only="forward,sgld_step,jem_step" convolution=exact
 
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -26,6 +26,7 @@ while [ $# -gt 0 ]; do
   --precisions) precisions="$2" ;;
   --threads) threads="$2" ;;
   --only) only="$2" ;;
+  --convolution) convolution="$2" ;;
   *)
     echo "compare.sh: unknown option $1 (its head lists them)" >&2
     exit 2
@@ -79,7 +80,7 @@ for network in $networks; do
         i=0
         while [ $i -lt "$pairs" ]; do
           # shellcheck disable=SC2086
-          mine=$("$bench" $flags | field ms)
+          mine=$("$bench" $flags --convolution "$convolution" | field ms)
           # shellcheck disable=SC2086
           theirs=$(fastest $flags)
           [ -n "$mine" ] && [ -n "$theirs" ] || { echo "compare.sh: a side gave no time" >&2 && exit 1; }
@@ -88,7 +89,7 @@ for network in $networks; do
         done
         # shellcheck disable=SC2046
         set -- $(quartiles <"$ratios")
-        echo "{\"what\": \"$what\", \"network\": \"$network\", \"precision\": \"$precision\", \"threads\": $t, \"batch\": $batch, \"pairs\": $pairs, \"ratio\": $2, \"lower\": $1, \"upper\": $3, \"last_ms\": $mine, \"last_peer_ms\": $theirs}"
+        echo "{\"what\": \"$what\", \"network\": \"$network\", \"precision\": \"$precision\", \"convolution\": \"$convolution\", \"threads\": $t, \"batch\": $batch, \"pairs\": $pairs, \"ratio\": $2, \"lower\": $1, \"upper\": $3, \"last_ms\": $mine, \"last_peer_ms\": $theirs}"
       done
     done
   done

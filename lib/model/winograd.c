@@ -6,7 +6,7 @@
 
 enum {
     FEWEST_TILES = 16, /* a product of fewer rows costs more than it saves */
-    MOST_TILES = 64    /* more of them leave the cache */
+    MOST_TILES = 128   /* more of them leave the cache */
 };
 
 static int64_t tiles(const jem__convolution *c, int64_t edge)
