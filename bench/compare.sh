@@ -5,6 +5,7 @@
 #   sh bench/compare.sh [--force] [--pairs N] [--networks "10-1 16-2 16-4 28-10"]
 #                       [--precisions "f32 bf16"] [--threads "1 2"]
 #                       [--only forward,sgld_step,jem_step] [--convolution exact|fast|direct]
+#                       [--norm none|batch] [--sample-mode eval|train] [--batch N]
 #
 # BENCH: jem_bench [build/bench/jem_bench]; PEER: the peer's script, which takes the same
 # flags and prints the same lines; PYTHON: an interpreter with torch. Where both of the
@@ -17,6 +18,7 @@ python="${PYTHON:-/usr/bin/python3}"
 layouts="${LAYOUTS:-channels_last contiguous}"
 force=0 pairs=7 networks="10-1 16-2 16-4 28-10" precisions="f32 bf16" threads="1 2"
 only="forward,sgld_step,jem_step" convolution=exact
+norm=none mode=eval batch_given=""
 
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -27,6 +29,9 @@ while [ $# -gt 0 ]; do
   --threads) threads="$2" ;;
   --only) only="$2" ;;
   --convolution) convolution="$2" ;;
+  --norm) norm="$2" ;;
+  --sample-mode) mode="$2" ;;
+  --batch) batch_given="$2" ;;
   *)
     echo "compare.sh: unknown option $1 (its head lists them)" >&2
     exit 2
@@ -74,7 +79,8 @@ for network in $networks; do
       for what in $(echo "$only" | tr , ' '); do
         batch=64 repeat=5
         [ "$network" = 28-10 ] && batch=16 repeat=1
-        flags="--depth ${network%-*} --width ${network#*-} --batch $batch --precision $precision --threads $t --repeat $repeat --only $what"
+        batch="${batch_given:-$batch}"
+        flags="--depth ${network%-*} --width ${network#*-} --batch $batch --norm $norm --sample-mode $mode --precision $precision --threads $t --repeat $repeat --only $what"
         : >"$ratios"
         mine="" theirs=""
         i=0
@@ -89,7 +95,7 @@ for network in $networks; do
         done
         # shellcheck disable=SC2046
         set -- $(quartiles <"$ratios")
-        echo "{\"what\": \"$what\", \"network\": \"$network\", \"precision\": \"$precision\", \"convolution\": \"$convolution\", \"threads\": $t, \"batch\": $batch, \"pairs\": $pairs, \"ratio\": $2, \"lower\": $1, \"upper\": $3, \"last_ms\": $mine, \"last_peer_ms\": $theirs}"
+        echo "{\"what\": \"$what\", \"network\": \"$network\", \"precision\": \"$precision\", \"convolution\": \"$convolution\", \"norm\": \"$norm\", \"sample_mode\": \"$mode\", \"threads\": $t, \"batch\": $batch, \"pairs\": $pairs, \"ratio\": $2, \"lower\": $1, \"upper\": $3, \"last_ms\": $mine, \"last_peer_ms\": $theirs}"
       done
     done
   done
