@@ -186,7 +186,8 @@ const jem__preset jem__presets[] = {
                     "optimizer.beta1=0 optimizer.clip=1 sampler.conditional=1 sampler.steps=10 "
                     "sampler.step_size=10 sampler.gradient_clamp=0.01 sampler.noise=0.005 "
                     "sampler.clamp=1 sampler.buffer=2000"},
-    {"glyphs", "model.depth=16 model.activation=silu loader.batch=64 trainer.px_batch=32 "
+    {"glyphs", "model.depth=16 model.activation=silu model.convolution=fast loader.batch=64 "
+               "trainer.px_batch=32 "
                "trainer.iterations=480 trainer.px=1 trainer.pyx=5 trainer.energy_penalty=0.1 "
                "trainer.warmup=30 trainer.decay_at=180,300,400 optimizer.rate=2e-3 "
                "optimizer.beta1=0 optimizer.clip=1 sampler.conditional=1 sampler.steps=15 "
