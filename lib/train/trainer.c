@@ -127,11 +127,16 @@ static jem_status check_weights(const jem_trainer *t)
     return JEM_OK;
 }
 
-/* A class that no image shows would be learnt as what nothing is. */
+/* A class that no image shows would be learnt as what nothing is; one class as certain. */
 static jem_status check_labels(const jem_trainer *t, const jem_dataset *labelled)
 {
     int64_t count, *found;
     if (t->pyx == 0 && t->pxy == 0) return JEM_OK;
+    if (t->pyx > 0 && t->classes < 2)
+        return jem__fail(JEM_ERROR_CONFIG,
+                         "trainer.pyx: got %g with a model of one class, expected 0: there is "
+                         "nothing to tell apart",
+                         t->pyx);
     JEM__TRY(jem_dataset_info(labelled, &count, NULL, NULL, NULL, NULL));
     JEM__TRY(jem__calloc(&found, t->classes, sizeof *found));
     jem_status status = JEM_OK;

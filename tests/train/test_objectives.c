@@ -359,6 +359,14 @@ START_TEST(bad_data)
     data = labelled(one, 4);
     refused("", data, JEM_ERROR_ARGUMENT, "class 1, expected some of each of the model's 3");
     refused("trainer.pyx=0 trainer.pxy=1", data, JEM_ERROR_ARGUMENT, "class 1");
+    tiny single = tiny_of(1, "trainer.pyx=0");
+    jem_model *model;
+    OK(jem_config_parse(single.config, "model.classes=1 trainer.pyx=1"));
+    OK(jem_model_create(&model, single.context, single.config));
+    jem_trainer *none;
+    FAILS(JEM_ERROR_CONFIG, jem_trainer_create(&none, model, data, single.config), "one class");
+    jem_model_destroy(model);
+    tiny_end(&single);
     /* An unlabelled set is fine where labels are not used. */
     tiny t = tiny_of(1, "trainer.pyx=0");
     jem_trainer *trainer;
