@@ -105,6 +105,34 @@ CASE(jem_sampler_draw)
     return status;
 }
 
+/* A model that carries starts, and a sampler of it. */
+static void carry_starts(world *w)
+{
+    OK(jem_config_parse(w->t.config, "sampler.start=gaussian"));
+    OK(jem_starts_fit(w->t.model, w->t.data, w->t.config));
+}
+
+CASE(jem_sampler_create_carried)
+{
+    jem_status status;
+    jem_sampler *sampler;
+    carry_starts(w);
+    MADE(status, sampler, jem_sampler_create(&sampler, w->t.model, w->t.config));
+    jem_sampler_destroy(sampler);
+    return status;
+}
+
+CASE(jem_sampler_start_carried)
+{
+    jem_status status;
+    jem_sampler *sampler;
+    carry_starts(w);
+    OK(jem_sampler_create(&sampler, w->t.model, w->t.config));
+    TRIED(status, jem_sampler_start(sampler, w->y, 0, 6, w->out));
+    jem_sampler_destroy(sampler);
+    return status;
+}
+
 CASE(jem_sampler_step)
 {
     jem_status status;
@@ -321,6 +349,8 @@ const case_of training_cases[] = {NAMED(jem_model_energy_gradient),
                                   NAMED(jem_starts_info),
                                   NAMED(jem_starts_remove),
                                   NAMED(jem_pass_backward_energy),
+                                  NAMED(jem_sampler_create_carried),
+                                  NAMED(jem_sampler_start_carried),
                                   NAMED(jem_sampler_buffer_get),
                                   NAMED(jem_optimizer_create),
                                   NAMED(jem_optimizer_step),
