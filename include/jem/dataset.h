@@ -22,15 +22,26 @@ enum {
 
 /* Opens "KIND:WHERE":
      cifar:DIR        CIFAR-10 binary: data_batch_*.bin or test_batch.bin
+     cifar100:DIR     CIFAR-100 binary, its 100 fine classes: train.bin or test.bin
      idx:DIR          MNIST's format, plain or .gz, under its usual file names
+     svhn:DIR         SVHN's train_32x32.mat or test_32x32.mat
+     png:DIR          a folder of PNG files for each class, the classes being the sorted names of
+                      the folders; below DIR/train or DIR/test where there is such a folder
+     packed:FILE      what jem_dataset_save wrote, of any size; both splits are the whole file
      glyphs:OPTIONS   the built-in synthetic digits; no download (may be empty)
      letters:OPTIONS  its out-of-distribution companion, letters without O I l S Z B
      noise:OPTIONS    uniform noise
    Keys: dataset.split (train|test), dataset.limit, dataset.seed,
    dataset.size and dataset.channels (generated sets: without a limit 20000
-   images to train, 2000 to test). OPTIONS are the same
-   keys without "dataset.", as in "glyphs:size=32,channels=3,limit=1000".
-   Errors: ARGUMENT, IO, FORMAT, CONFIG, MEMORY. The text names the file. */
+   images to train, 2000 to test), dataset.resize, dataset.memory, dataset.map. OPTIONS are the
+   same keys without "dataset.", as in "glyphs:size=32,channels=3,limit=1000".
+
+   PNG files may be grey, coloured, with palette, alpha (laid over black), of 1 to 16 bits, and
+   interlaced. With dataset.channels set, or when some file has colour, grey is repeated and
+   colour becomes luma, as in jem_model_prepare. Images come from the classes in turn. Folders
+   beyond dataset.memory and packed files are read when images are wanted: a file that has gone or
+   changed since is an error of that call. Errors: ARGUMENT, IO, FORMAT, SHAPE (images of several
+   sizes), CONFIG, MEMORY. The text names the file. */
 JEM_API jem_status jem_dataset_open(jem_dataset **dataset, jem_context *context, const char *source,
                                     const jem_config *config);
 
@@ -40,6 +51,39 @@ JEM_API jem_status jem_dataset_open(jem_dataset **dataset, jem_context *context,
 JEM_API jem_status jem_dataset_create(jem_dataset **dataset, jem_context *context,
                                       const void *pixels, jem_type type, const int32_t *labels,
                                       int64_t n, int64_t c, int64_t h, int64_t w);
+
+/* Data that do not fit in memory, or come from elsewhere. */
+typedef struct jem_dataset_callbacks {
+    int64_t struct_size; /* sizeof(jem_dataset_callbacks) */
+    void *user;
+    /* Writes the images at indices [n], each 0..n_of_dataset-1, in that order and perhaps one
+       several times: pixels [n,c,h,w] of the dataset's type, labels [n] in 0..classes-1. Either
+       may be NULL and is then not wanted. The same index must give the same image every time.
+       Non-zero: failed; the call that wanted the images returns JEM_ERROR_IO and may be made
+       again. */
+    int32_t (*read)(void *user, const int64_t *indices, int64_t n, void *pixels, int32_t *labels);
+    void (*release)(void *user); /* once, after the last use of user; may be NULL */
+} jem_dataset_callbacks;
+
+/* A dataset that asks the host for images. The table is copied. Threads: read runs on the thread
+   that is inside a call of libjem (jem_dataset_read and _save, jem_loader_next, jem_trainer_step
+   and _run, jem_sampler_set_data, jem_eval_*), never on one of libjem's own, so
+   loader.prefetch has no effect; it must be ready for several threads only if the host uses the
+   dataset from several. It may call libjem, except with the handles of that call. release runs
+   inside the jem_*_destroy that gives up the last reference. When this function fails, user
+   stays the caller's and release is not called. pixels, type, n, c, h, w as for
+   jem_dataset_create. Errors: ARGUMENT, SHAPE, MEMORY; of reading: IO, ARGUMENT (a non-finite
+   value or a wrong label, named by its image). */
+JEM_API jem_status jem_dataset_create_callbacks(jem_dataset **dataset, jem_context *context,
+                                                const jem_dataset_callbacks *callbacks,
+                                                jem_type type, int64_t n, int64_t c, int64_t h,
+                                                int64_t w, int64_t classes);
+
+/* Writes the dataset as one file for "packed:FILE", atomically, piece by piece: neither this nor
+   reading it needs memory for the images. It holds pixels (of the dataset's type), labels and class
+   names, all with checksums; it is a safetensors file (docs/formats-in.md). Errors: ARGUMENT, IO,
+   MEMORY, those of reading. */
+JEM_API jem_status jem_dataset_save(const jem_dataset *dataset, const char *path);
 
 /* The images at indices [count], shared with the parent, not copied.
    Errors: ARGUMENT (an index outside), MEMORY. */
@@ -54,12 +98,13 @@ JEM_API jem_status jem_dataset_balanced(jem_dataset **subset, jem_dataset *datas
                                         int64_t per_class, uint64_t seed);
 JEM_API void jem_dataset_destroy(jem_dataset *dataset);
 
-/* Count, shape, number of classes (largest label + 1; all of a generated set's;
-   a subset has its parent's). Outputs may be NULL. */
+/* Count, shape, number of classes (largest label + 1; all of a generated set's, of cifar100, svhn,
+   png and packed sets; a subset has its parent's). Outputs may be NULL. */
 JEM_API jem_status jem_dataset_info(const jem_dataset *dataset, int64_t *count, int64_t *channels,
                                     int64_t *height, int64_t *width, int64_t *classes);
 /* Images first..first+n-1 as float32 [n,C,H,W] in [-1,1], without augmentation;
-   labels [n]. Either output may be NULL. Errors: ARGUMENT (out of bounds). */
+   labels [n]. Either output may be NULL. Errors: ARGUMENT (out of bounds); those of a source that
+   is read when it is wanted (IO, FORMAT, SHAPE, MEMORY). */
 JEM_API jem_status jem_dataset_read(const jem_dataset *dataset, int64_t first, int64_t n, float *x,
                                     int32_t *y);
 /* The name of class k (contract of jem_last_error), or -1. */

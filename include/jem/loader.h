@@ -25,7 +25,8 @@ JEM_API jem_status jem_loader_create(jem_loader **loader, jem_dataset *dataset,
 JEM_API void jem_loader_destroy(jem_loader *loader);
 
 /* The next batch: x [batch,C,H,W] and y [batch] are the caller's (either may be
-   NULL); *n images were written. JEM_END when not repeating and none is left. */
+   NULL); *n images were written. JEM_END when not repeating and none is left. Errors: ARGUMENT,
+   STATE, those of reading the dataset: the position then stays, and the call may be made again. */
 JEM_API jem_status jem_loader_next(jem_loader *loader, float *x, int32_t *y, int64_t *n);
 
 /* The number of the next batch, and setting it: seek costs nothing. */

@@ -41,7 +41,8 @@ static jem_status read_all(int fd, uint8_t *bytes, int64_t size, const char *pat
 static jem_status read_plain(uint8_t **bytes, int64_t *size, const char *path, int64_t limit)
 {
     struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Non-blocking, so that a pipe is refused and not waited for. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return jem__fail(JEM_ERROR_IO, "%s: cannot open: %s", path, reason());
     jem_status status = JEM_OK;
     if (fstat(fd, &info) || !S_ISREG(info.st_mode))

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { FETCHED = 64 }; /* images that are fetched at once */
+
 /* ---- Storage ---- */
 
 jem_status jem__store_create(jem__store **store)
@@ -19,9 +21,16 @@ jem_status jem__store_create(jem__store **store)
 void jem__store_drop(jem__store *store)
 {
     if (!store || !jem__count_drop(&store->count)) return;
+    if (store->source) store->source->close(store);
     jem__free(store->pixels);
+    jem__free(store->names);
     jem__free(store->labels);
     jem__free(store);
+}
+
+int64_t jem__store_image_bytes(const jem__store *s)
+{
+    return s->c * s->h * s->w * (s->type == JEM_TYPE_U8 ? 1 : (int64_t)sizeof(float));
 }
 
 jem_status jem__store_check(const char *function, int64_t n, int64_t c, int64_t h, int64_t w,
@@ -235,23 +244,127 @@ cleanup:
     return status;
 }
 
-/* ---- Reading ---- */
+/* ---- Into memory ---- */
 
-void jem__dataset_image(const jem_dataset *dataset, int64_t i, float *x)
+/* All images of a dataset; the arrays are the caller's, NULL after a failure. */
+static jem_status gather(const jem_dataset *dataset, void **pixels, int32_t **labels)
 {
-    const jem__store *s = dataset->store;
-    int64_t image = s->c * s->h * s->w, at = stored(dataset, i) * image;
-    if (s->type == JEM_TYPE_F32) {
-        memcpy(x, (const float *)s->pixels + at, (size_t)image * sizeof *x);
-        return;
+    int64_t bytes = jem__store_image_bytes(dataset->store), at[FETCHED];
+    *labels = NULL;
+    jem_status status = jem__alloc(pixels, dataset->n, bytes);
+    if (!status) status = jem__alloc(labels, dataset->n, sizeof **labels);
+    for (int64_t i = 0; !status && i < dataset->n; i += FETCHED) {
+        int64_t some = dataset->n - i < FETCHED ? dataset->n - i : FETCHED;
+        for (int64_t j = 0; j < some; j++) at[j] = i + j;
+        status = jem__dataset_raw(dataset, at, some, (uint8_t *)*pixels + i * bytes, *labels + i);
     }
-    const uint8_t *v = (const uint8_t *)s->pixels + at;
-    for (int64_t k = 0; k < image; k++) x[k] = (float)v[k] / 127.5f - 1.0f;
+    if (status) {
+        jem__free(*pixels);
+        jem__free(*labels);
+        *pixels = *labels = NULL;
+    }
+    return status;
 }
 
-int32_t jem__dataset_label(const jem_dataset *dataset, int64_t i)
+jem_status jem__store_hold(jem__store *store)
 {
-    return dataset->store->labels[stored(dataset, i)];
+    jem_dataset all = {.store = store, .n = store->n};
+    void *pixels;
+    int32_t *labels;
+    JEM__TRY(gather(&all, &pixels, &labels));
+    jem__free(store->labels);
+    store->pixels = pixels;
+    store->labels = labels;
+    store->source->close(store);
+    store->source = NULL;
+    return JEM_OK;
+}
+
+jem_status jem__dataset_hold(jem_dataset **held, jem_dataset *dataset)
+{
+    const jem__store *from = dataset->store;
+    jem__store *store;
+    if (!from->source) {
+        *held = jem__dataset_take(dataset);
+        return JEM_OK;
+    }
+    JEM__TRY(jem__store_create(&store));
+    store->type = from->type;
+    store->n = dataset->n;
+    store->c = from->c;
+    store->h = from->h;
+    store->w = from->w;
+    store->classes = from->classes;
+    jem_status status = gather(dataset, &store->pixels, &store->labels);
+    if (status) {
+        jem__store_drop(store);
+        return status;
+    }
+    return jem__dataset_wrap(held, dataset->context, store);
+}
+
+/* ---- Reading ---- */
+
+/* Images at indices of the store. */
+static jem_status raw(const jem__store *s, const int64_t *indices, int64_t n, void *pixels,
+                      int32_t *y)
+{
+    int64_t bytes = jem__store_image_bytes(s);
+    int32_t fetches_pixels = pixels && !s->pixels, fetches_labels = y && !s->labels;
+    for (int64_t i = 0; pixels && s->pixels && i < n; i++)
+        memcpy((uint8_t *)pixels + i * bytes, (const uint8_t *)s->pixels + indices[i] * bytes,
+               (size_t)bytes);
+    for (int64_t i = 0; y && s->labels && i < n; i++) y[i] = s->labels[indices[i]];
+    if (!fetches_pixels && !fetches_labels) return JEM_OK;
+    return s->source->fetch(s, indices, n, fetches_pixels ? pixels : NULL,
+                            fetches_labels ? y : NULL);
+}
+
+static void to_store(const jem_dataset *dataset, int64_t *indices, int64_t n)
+{
+    for (int64_t i = 0; dataset->order && i < n; i++) indices[i] = dataset->order[indices[i]];
+}
+
+jem_status jem__dataset_raw(const jem_dataset *dataset, int64_t *indices, int64_t n, void *pixels,
+                            int32_t *y)
+{
+    to_store(dataset, indices, n);
+    return raw(dataset->store, indices, n, pixels, y);
+}
+
+static void to_floats(const uint8_t *v, int64_t n, float *x)
+{
+    for (int64_t k = 0; k < n; k++) x[k] = (float)v[k] / 127.5f - 1.0f;
+}
+
+/* Bytes that lie in the last quarter of their floats' place. A piece is copied before the
+   floats before it grow over it. */
+static void to_floats_in_place(float *x, int64_t n)
+{
+    enum { PIECE = 1024 };
+    uint8_t piece[PIECE];
+    for (int64_t at = 0; at < n; at += PIECE) {
+        int64_t some = n - at < PIECE ? n - at : PIECE;
+        memcpy(piece, (const uint8_t *)x + 3 * n + at, (size_t)some);
+        to_floats(piece, some, x + at);
+    }
+}
+
+jem_status jem__dataset_images(const jem_dataset *dataset, int64_t *indices, int64_t n, float *x,
+                               int32_t *y)
+{
+    const jem__store *s = dataset->store;
+    int64_t image = s->c * s->h * s->w;
+    to_store(dataset, indices, n);
+    if (s->type == JEM_TYPE_F32 || !x) return raw(s, indices, n, x, y);
+    if (s->pixels) {
+        for (int64_t i = 0; i < n; i++)
+            to_floats((const uint8_t *)s->pixels + indices[i] * image, image, x + i * image);
+        return raw(s, indices, n, NULL, y);
+    }
+    JEM__TRY(raw(s, indices, n, (uint8_t *)x + 3 * n * image, y));
+    to_floats_in_place(x, n * image);
+    return JEM_OK;
 }
 
 jem_status jem_dataset_info(const jem_dataset *dataset, int64_t *count, int64_t *channels,
@@ -275,12 +388,30 @@ jem_status jem_dataset_read(const jem_dataset *dataset, int64_t first, int64_t n
                          "jem_dataset_read: %" PRId64 " images from %" PRId64
                          ", the dataset has %" PRId64,
                          n, first, dataset->n);
-    int64_t image = dataset->store->c * dataset->store->h * dataset->store->w;
-    for (int64_t i = 0; i < n; i++) {
-        if (x) jem__dataset_image(dataset, first + i, x + i * image);
-        if (y) y[i] = jem__dataset_label(dataset, first + i);
+    int64_t image = dataset->store->c * dataset->store->h * dataset->store->w, at[FETCHED];
+    for (int64_t i = 0; i < n; i += FETCHED) {
+        int64_t some = n - i < FETCHED ? n - i : FETCHED;
+        for (int64_t j = 0; j < some; j++) at[j] = first + i + j;
+        JEM__TRY(
+            jem__dataset_images(dataset, at, some, x ? x + i * image : NULL, y ? y + i : NULL));
     }
     return JEM_OK;
+}
+
+/* Line k of a text; empty past its end. */
+static int64_t copy_line(const char *text, int64_t k, char *buffer, int64_t capacity)
+{
+    for (; k > 0 && *text; k--) {
+        text += strcspn(text, "\n");
+        if (*text) text++;
+    }
+    int64_t length = (int64_t)strcspn(text, "\n");
+    if (buffer && capacity > 0) {
+        int64_t n = length < capacity ? length : capacity - 1;
+        memcpy(buffer, text, (size_t)n);
+        buffer[n] = 0;
+    }
+    return length;
 }
 
 int64_t jem_dataset_class_name(const jem_dataset *dataset, int64_t k, char *buffer,
@@ -290,6 +421,7 @@ int64_t jem_dataset_class_name(const jem_dataset *dataset, int64_t k, char *buff
     if (buffer && capacity > 0) *buffer = 0;
     if (!dataset || k < 0 || k >= dataset->store->classes) return -1;
     snprintf(number, sizeof number, "%" PRId64, k);
+    if (dataset->store->names) return copy_line(dataset->store->names, k, buffer, capacity);
     const char *name = dataset->store->name ? dataset->store->name(k) : NULL;
     return jem__copy_text(name ? name : number, buffer, capacity);
 }

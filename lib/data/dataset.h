@@ -6,15 +6,30 @@
 #include "base/random.h"
 #include <jem/dataset.h>
 
+typedef struct jem__store jem__store;
+
+/* Images that are fetched when they are wanted: from a file, from the host. */
+typedef struct jem__source {
+    /* Images at indices of the store: pixels [n,c,h,w] of its type, labels [n]; either may be
+       NULL. Many threads at once. */
+    jem_status (*fetch)(const jem__store *store, const int64_t *indices, int64_t n, void *pixels,
+                        int32_t *labels);
+    void (*close)(jem__store *store);
+    int32_t is_host; /* runs the host's code: only on the thread inside a public call */
+} jem__source;
+
 /* Pixels and labels, shared by a dataset and its subsets. */
-typedef struct jem__store {
+struct jem__store {
     jem__count count;
     jem_type type;
     int64_t n, c, h, w, classes;
-    void *pixels; /* [n,c,h,w] of type */
-    int32_t *labels;
-    const char *(*name)(int64_t k); /* static names of classes, or NULL: numbers */
-} jem__store;
+    void *pixels;                   /* [n,c,h,w] of type; NULL: the source has them */
+    int32_t *labels;                /* [n]; NULL: the source has them */
+    const jem__source *source;      /* NULL: all is in memory */
+    void *opened;                   /* the source's own */
+    const char *(*name)(int64_t k); /* static names of classes */
+    char *names;                    /* or a line for each, or neither: numbers */
+};
 
 struct jem_dataset {
     jem__count count;
@@ -28,6 +43,9 @@ struct jem_dataset {
 jem_status jem__dataset_wrap(jem_dataset **dataset, jem_context *context, jem__store *store);
 jem_status jem__store_create(jem__store **store);
 void jem__store_drop(jem__store *store);
+int64_t jem__store_image_bytes(const jem__store *store);
+/* Fetches all into memory and closes the source. */
+jem_status jem__store_hold(jem__store *store);
 /* Checks n and c x h x w; *image gets the elements of an image. */
 jem_status jem__store_check(const char *function, int64_t n, int64_t c, int64_t h, int64_t w,
                             int64_t *image);
@@ -35,9 +53,19 @@ jem_status jem__store_check(const char *function, int64_t n, int64_t c, int64_t 
 jem_status jem__store_count_classes(jem__store *store, const char *function);
 
 jem_dataset *jem__dataset_take(jem_dataset *dataset); /* one more reference */
-/* Image i as float32 [C,H,W]; and its label. 0 <= i < n. */
-void jem__dataset_image(const jem_dataset *dataset, int64_t i, float *x);
-int32_t jem__dataset_label(const jem_dataset *dataset, int64_t i);
+/* Images at indices (each 0 <= i < dataset->n; overwritten) as float32 x [n,C,H,W], and labels
+   y [n]; either may be NULL. */
+jem_status jem__dataset_images(const jem_dataset *dataset, int64_t *indices, int64_t n, float *x,
+                               int32_t *y);
+/* The same as the store has them. */
+jem_status jem__dataset_raw(const jem_dataset *dataset, int64_t *indices, int64_t n, void *pixels,
+                            int32_t *y);
+/* A dataset of the same images in memory, that any thread may read. */
+jem_status jem__dataset_hold(jem_dataset **held, jem_dataset *dataset);
+
+/* Fill a store from what stands behind the colon of "png:DIR" and "packed:FILE". */
+jem_status jem__folder_open(jem__store *store, const char *dir, const jem_config *config);
+jem_status jem__packed_open(jem__store *store, const char *path, const jem_config *config);
 
 /* Writes 0..n-1 in random order (Fisher and Yates). */
 void jem__shuffle(jem__random *random, int32_t *order, int64_t n);

@@ -24,6 +24,7 @@ struct jem_loader {
     /* Used by whoever prepares: the prefetch thread, or the caller without one. */
     int32_t *order; /* of the epoch; NULL without shuffle */
     int64_t epoch;  /* -1: none yet */
+    int64_t *at;    /* [batch] images */
     float *spare;   /* one image */
 
     /* Shared with the prefetch thread, under lock. */
@@ -32,6 +33,8 @@ struct jem_loader {
     pthread_t thread;
     int32_t running, stop; /* running: there is a thread */
     int64_t asked, ready;  /* batches; -1: none */
+    jem_status status;     /* of the ready batch, with its text */
+    char reason[512];
     float *x;
     int32_t *y;
 };
@@ -58,18 +61,16 @@ static int64_t image_of(jem_loader *l, int64_t number)
 }
 
 /* Either of x and y may be NULL. */
-static void prepare(jem_loader *l, int64_t position, float *x, int32_t *y)
+static jem_status prepare(jem_loader *l, int64_t position, float *x, int32_t *y)
 {
     const jem__store *s = l->dataset->store;
-    int64_t image = s->c * s->h * s->w, n = batch_count(l, position);
-    for (int64_t i = 0; i < n; i++) {
-        int64_t number = position * l->batch + i, at = image_of(l, number);
-        if (y) y[i] = jem__dataset_label(l->dataset, at);
-        if (!x) continue;
-        jem__dataset_image(l->dataset, at, x + i * image);
-        jem__augment(&l->augmentation, l->seed, l->stream, (uint64_t)number, s->c, s->h, s->w,
+    int64_t image = s->c * s->h * s->w, n = batch_count(l, position), first = position * l->batch;
+    for (int64_t i = 0; i < n; i++) l->at[i] = image_of(l, first + i);
+    JEM__TRY(jem__dataset_images(l->dataset, l->at, n, x, y));
+    for (int64_t i = 0; x && i < n; i++)
+        jem__augment(&l->augmentation, l->seed, l->stream, (uint64_t)(first + i), s->c, s->h, s->w,
                      x + i * image, l->spare);
-    }
+    return JEM_OK;
 }
 
 /* ---- The prefetch thread: prepares what is asked for ---- */
@@ -86,8 +87,10 @@ static void *prefetch(void *user)
         int64_t asked = l->asked;
         l->ready = -1;
         pthread_mutex_unlock(&l->lock);
-        prepare(l, asked, l->x, l->y);
+        jem_status status = prepare(l, asked, l->x, l->y);
         pthread_mutex_lock(&l->lock);
+        l->status = status;
+        if (status) jem_last_error(l->reason, sizeof l->reason);
         l->ready = asked;
         pthread_cond_signal(&l->changed);
     }
@@ -106,9 +109,11 @@ static void start_thread(jem_loader *l)
     if (!l->running) jem__log(JEM_LOG_WARNING, "loader: no thread to prefetch with");
 }
 
-/* Copies batch `position` once it is ready, and asks for the one after it. */
-static void fetch(jem_loader *l, int64_t n, float *x, int32_t *y)
+/* Copies batch `position` once it is ready, and asks for the one after it. One that failed is
+   told once, then asked for again. */
+static jem_status fetch(jem_loader *l, int64_t n, float *x, int32_t *y)
 {
+    jem_status status;
     const jem__store *s = l->dataset->store;
     int64_t values = n * s->c * s->h * s->w;
     pthread_mutex_lock(&l->lock);
@@ -117,13 +122,18 @@ static void fetch(jem_loader *l, int64_t n, float *x, int32_t *y)
         pthread_cond_signal(&l->changed);
     }
     while (l->ready != l->position) pthread_cond_wait(&l->changed, &l->lock);
-    for (int64_t i = 0; x && i < values; i++) x[i] = l->x[i];
-    for (int64_t i = 0; y && i < n; i++) y[i] = l->y[i];
-    if (batch_count(l, l->position + 1) > 0) {
+    if ((status = l->status)) {
+        jem__fail(status, "%s", l->reason);
+        l->asked = l->ready = -1;
+    }
+    for (int64_t i = 0; !status && x && i < values; i++) x[i] = l->x[i];
+    for (int64_t i = 0; !status && y && i < n; i++) y[i] = l->y[i];
+    if (!status && batch_count(l, l->position + 1) > 0) {
         l->asked = l->position + 1;
         pthread_cond_signal(&l->changed);
     }
     pthread_mutex_unlock(&l->lock);
+    return status;
 }
 
 /* ---- Public ---- */
@@ -152,6 +162,7 @@ static jem_status allocate(jem_loader *l, int32_t prefetching)
     const jem__store *s = l->dataset->store;
     int64_t image = s->c * s->h * s->w;
     if (l->shuffle) JEM__TRY(jem__alloc(&l->order, l->dataset->n, sizeof *l->order));
+    JEM__TRY(jem__alloc(&l->at, l->batch, sizeof *l->at));
     JEM__TRY(jem__alloc(&l->spare, image, sizeof *l->spare));
     if (!prefetching) return JEM_OK;
     JEM__TRY(jem__alloc(&l->x, l->batch, image * (int64_t)sizeof *l->x));
@@ -171,7 +182,9 @@ jem_status jem_loader_create(jem_loader **loader, jem_dataset *dataset, const je
     pthread_cond_init(&l->changed, NULL);
     l->dataset = jem__dataset_take(dataset);
     l->epoch = l->asked = l->ready = -1;
-    int32_t prefetching = jem__config_i64(config, "loader.prefetch") != 0;
+    const jem__source *source = dataset->store->source;
+    int32_t prefetching =
+        jem__config_i64(config, "loader.prefetch") != 0 && !(source && source->is_host);
     jem_status status = read_config(l, config);
     if (!status) status = allocate(l, prefetching);
     if (status) {
@@ -202,6 +215,7 @@ void jem_loader_destroy(jem_loader *loader)
     if (!jem__context_forked(loader->dataset->context)) end_thread(loader);
     jem_dataset_destroy(loader->dataset);
     jem__free(loader->order);
+    jem__free(loader->at);
     jem__free(loader->spare);
     jem__free(loader->x);
     jem__free(loader->y);
@@ -219,10 +233,8 @@ jem_status jem_loader_next(jem_loader *loader, float *x, int32_t *y, int64_t *n)
                          MOST_POSITION);
     int64_t count = batch_count(loader, loader->position);
     if (count == 0) return JEM_END;
-    if (loader->running)
-        fetch(loader, count, x, y);
-    else
-        prepare(loader, loader->position, x, y);
+    JEM__TRY(loader->running ? fetch(loader, count, x, y)
+                             : prepare(loader, loader->position, x, y));
     loader->position++;
     *n = count;
     return JEM_OK;

@@ -34,7 +34,6 @@ static jem_status read_files(jem__store *store, const char *dir, const jem_confi
                              reader *read)
 {
     jem__images images = {0};
-    if (!*dir) return jem__fail(JEM_ERROR_ARGUMENT, "%s: no folder after the colon", function);
     JEM__TRY(read(&images, dir, wants_test(config), jem__config_i64(config, "dataset.limit")));
     store->type = JEM_TYPE_U8;
     store->n = images.n;
@@ -43,13 +42,26 @@ static jem_status read_files(jem__store *store, const char *dir, const jem_confi
     store->w = images.w;
     store->pixels = images.pixels;
     store->labels = images.labels;
-    return jem__store_count_classes(store, function);
+    store->names = images.names;
+    JEM__TRY(jem__store_count_classes(store, function));
+    if (images.classes) store->classes = images.classes;
+    return JEM_OK;
 }
 
 static jem_status open_cifar(jem__store *store, const char *where, const jem_config *config)
 {
     store->name = cifar_name;
     return read_files(store, where, config, jem__cifar_read);
+}
+
+static jem_status open_cifar100(jem__store *store, const char *where, const jem_config *config)
+{
+    return read_files(store, where, config, jem__cifar100_read);
+}
+
+static jem_status open_svhn(jem__store *store, const char *where, const jem_config *config)
+{
+    return read_files(store, where, config, jem__svhn_read);
 }
 
 static jem_status open_idx(jem__store *store, const char *where, const jem_config *config)
@@ -144,9 +156,18 @@ static int is_kind(const char *source, const char *kind, const char **where)
 static jem_status fill(jem__store *store, jem_context *context, const char *source,
                        const jem_config *config)
 {
+    static const struct {
+        const char *kind;
+        jem_status (*open)(jem__store *store, const char *where, const jem_config *config);
+    } files[] = {{"cifar", open_cifar}, {"cifar100", open_cifar100}, {"idx", open_idx},
+                 {"svhn", open_svhn},   {"png", jem__folder_open},   {"packed", jem__packed_open}};
     const char *where;
-    if (is_kind(source, "cifar", &where)) return open_cifar(store, where, config);
-    if (is_kind(source, "idx", &where)) return open_idx(store, where, config);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        if (!is_kind(source, files[i].kind, &where)) continue;
+        if (*where) return files[i].open(store, where, config);
+        return jem__fail(JEM_ERROR_ARGUMENT, "%s: '%s' has no folder or file after the colon",
+                         function, source);
+    }
     if (is_kind(source, "noise", &where))
         return open_generated(store, context, where, config, JEM__GLYPHS_NOISE);
     if (is_kind(source, "glyphs", &where)) {
@@ -158,8 +179,8 @@ static jem_status fill(jem__store *store, jem_context *context, const char *sour
         return open_generated(store, context, where, config, JEM__GLYPHS_LETTERS);
     }
     return jem__fail(JEM_ERROR_ARGUMENT,
-                     "%s: got '%.100s', expected KIND:WHERE with one of the kinds cifar, idx, "
-                     "glyphs, letters, noise",
+                     "%s: got '%.100s', expected KIND:WHERE with one of the kinds cifar, cifar100, "
+                     "idx, svhn, png, packed, glyphs, letters, noise",
                      function, source);
 }
 

@@ -14,6 +14,7 @@ void jem__images_clear(jem__images *images)
 {
     jem__free(images->pixels);
     jem__free(images->labels);
+    jem__free(images->names);
     *images = (jem__images){0};
 }
 

@@ -4,7 +4,8 @@
 #ifndef JEM__FORMAT_SAFETENSORS_H
 #define JEM__FORMAT_SAFETENSORS_H
 
-#include <jem/status.h>
+#include "base/view.h"
+#include "format/json.h"
 
 typedef struct jem__safetensors jem__safetensors;
 
@@ -12,14 +13,18 @@ typedef struct jem__tensor_info {
     const char *name;
     const char *dtype; /* "F32", "BF16", "I64", ... as in the file */
     int64_t dimensions, shape[8], elements;
-    const uint8_t *bytes; /* NULL in a set being written from the caller's arrays */
-    int64_t size;
+    const uint8_t *bytes; /* NULL in a set being written, or of which only the header was read */
+    int64_t at, size;     /* at: where the bytes begin, counted from the end of the header */
 } jem__tensor_info;
 
 /* Reading. `name` stands for the file in error texts. _memory copies. */
 jem_status jem__safetensors_load(jem__safetensors **set, const char *path);
 jem_status jem__safetensors_load_memory(jem__safetensors **set, const void *bytes, int64_t size,
                                         const char *name);
+/* Reads the header alone, of a file of any size: tensors have no bytes. *data is where in the
+   file they begin. */
+jem_status jem__safetensors_load_header(jem__safetensors **set, int64_t *data,
+                                        const jem__view *view);
 /* Writing: create, add, save. add copies nothing: data must outlive the save. */
 jem_status jem__safetensors_create(jem__safetensors **set);
 jem_status jem__safetensors_add(jem__safetensors *set, const char *name, const char *dtype,
@@ -32,6 +37,9 @@ jem_status jem__safetensors_save(const jem__safetensors *set, const char *path);
 /* bytes NULL: only the size. */
 jem_status jem__safetensors_save_memory(const jem__safetensors *set, void *bytes, int64_t capacity,
                                         int64_t *size);
+/* The header alone, with the eight bytes before it; the caller writes the tensors after it. Free
+   text->bytes. */
+jem_status jem__safetensors_header(const jem__safetensors *set, jem__text *text);
 /* Adds the metadata "checksum" of all else in the set; last, before the save. */
 jem_status jem__safetensors_seal(jem__safetensors *set);
 void jem__safetensors_destroy(jem__safetensors *set);

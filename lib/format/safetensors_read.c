@@ -11,7 +11,7 @@ typedef struct reader {
     jem__json json;
     jem__safetensors *set;
     const char *file;
-    const uint8_t *data;
+    const uint8_t *data; /* or NULL: only the header is at hand */
     int64_t data_size;
 } reader;
 
@@ -55,7 +55,8 @@ static jem_status place(const reader *r, jem__tensor_info *t, const int64_t *off
         return jem__fail(JEM_ERROR_FORMAT,
                          "%s: tensor %.200s: %" PRId64 " bytes, expected %" PRId64 " x %" PRId64,
                          r->file, t->name, t->size, t->elements, each);
-    t->bytes = r->data + offsets[0];
+    t->at = offsets[0];
+    t->bytes = r->data ? r->data + t->at : NULL;
     return JEM_OK;
 }
 
@@ -132,48 +133,82 @@ static jem_status check_overlap(const reader *r)
 {
     const jem__tensor_info *t = r->set->tensors;
     int sorted = 1;
-    for (int64_t i = 1; i < r->set->count; i++)
-        sorted &= t[i].bytes >= t[i - 1].bytes + t[i - 1].size;
+    for (int64_t i = 1; i < r->set->count; i++) sorted &= t[i].at >= t[i - 1].at + t[i - 1].size;
     for (int64_t i = 0; !sorted && i < r->set->count; i++)
         for (int64_t j = 0; j < i; j++)
-            if (t[i].size && t[j].size && t[i].bytes < t[j].bytes + t[j].size &&
-                t[j].bytes < t[i].bytes + t[i].size)
+            if (t[i].size && t[j].size && t[i].at < t[j].at + t[j].size &&
+                t[j].at < t[i].at + t[i].size)
                 return jem__fail(JEM_ERROR_FORMAT, "%s: tensors %.200s and %.200s overlap", r->file,
                                  t[j].name, t[i].name);
     return JEM_OK;
 }
 
-/* Takes the bytes. */
-static jem_status read_set(jem__safetensors **out, uint8_t *bytes, int64_t size, const char *file)
+/* Takes the bytes: the whole file, or its first part of which `size` is the whole. */
+static jem_status read_set(jem__safetensors **out, uint8_t *bytes, int64_t length, int64_t size,
+                           int32_t has_data, const char *file)
 {
     jem__safetensors *set = NULL;
-    uint64_t length = 0;
     jem_status status = jem__calloc(&set, 1, sizeof *set);
     if (status) {
         jem__free(bytes);
         return status;
     }
     set->bytes = bytes;
-    for (int i = 7; i >= 0 && size >= 8; i--) length = length << 8 | bytes[i];
-    if (size < 8 || length > JEM__HEADER_LIMIT || (int64_t)length > size - 8) {
-        status = jem__fail(JEM_ERROR_FORMAT,
-                           "%s: not a safetensors file: %" PRId64 " bytes, header of %" PRIu64,
-                           file, size, length);
-    } else {
-        const char *text = (const char *)bytes + 8;
-        reader r = {.json = {text, text, text + length},
-                    .set = set,
-                    .file = file,
-                    .data = bytes + 8 + length,
-                    .data_size = size - 8 - (int64_t)length};
-        status = read_header(&r);
-        if (!status) status = check_overlap(&r);
-    }
+    const char *text = (const char *)bytes + 8;
+    reader r = {.json = {text, text, text + length},
+                .set = set,
+                .file = file,
+                .data = has_data ? bytes + 8 + length : NULL,
+                .data_size = size - 8 - length};
+    status = read_header(&r);
+    if (!status) status = check_overlap(&r);
     if (status)
         jem__safetensors_destroy(set);
     else
         *out = set;
     return status;
+}
+
+/* The header's length, from the first bytes of a file. */
+static jem_status read_length(int64_t *length, const uint8_t *bytes, int64_t size, const char *file)
+{
+    uint64_t value = 0;
+    for (int i = 7; i >= 0 && size >= 8; i--) value = value << 8 | bytes[i];
+    *length = (int64_t)value;
+    if (size < 8 || value > JEM__HEADER_LIMIT || *length > size - 8)
+        return jem__fail(JEM_ERROR_FORMAT,
+                         "%s: not a safetensors file: %" PRId64 " bytes, header of %" PRIu64, file,
+                         size, value);
+    return JEM_OK;
+}
+
+/* Takes the bytes. */
+static jem_status read_all(jem__safetensors **out, uint8_t *bytes, int64_t size, const char *file)
+{
+    int64_t length;
+    jem_status status = read_length(&length, bytes, size, file);
+    if (!status) return read_set(out, bytes, length, size, 1, file);
+    jem__free(bytes);
+    return status;
+}
+
+jem_status jem__safetensors_load_header(jem__safetensors **set, int64_t *data,
+                                        const jem__view *view)
+{
+    const char *file = jem__view_path(view);
+    int64_t length, size = jem__view_size(view);
+    uint8_t start[8] = {0}, *bytes;
+    *set = NULL;
+    if (size >= 8) JEM__TRY(jem__view_read(view, start, 8, 0));
+    JEM__TRY(read_length(&length, start, size, file));
+    JEM__TRY(jem__alloc(&bytes, 8 + length, 1));
+    jem_status status = jem__view_read(view, bytes, 8 + length, 0);
+    if (status) {
+        jem__free(bytes);
+        return status;
+    }
+    *data = 8 + length;
+    return read_set(set, bytes, length, size, 0, file);
 }
 
 jem_status jem__safetensors_load(jem__safetensors **set, const char *path)
@@ -182,7 +217,7 @@ jem_status jem__safetensors_load(jem__safetensors **set, const char *path)
     int64_t size;
     *set = NULL;
     JEM__TRY(jem__file_read(&bytes, &size, path, (int64_t)64 << 30, 0));
-    return read_set(set, bytes, size, path);
+    return read_all(set, bytes, size, path);
 }
 
 jem_status jem__safetensors_load_memory(jem__safetensors **set, const void *bytes, int64_t size,
@@ -192,5 +227,5 @@ jem_status jem__safetensors_load_memory(jem__safetensors **set, const void *byte
     *set = NULL;
     JEM__TRY(jem__alloc(&copy, size, 1));
     memcpy(copy, bytes, (size_t)size);
-    return read_set(set, copy, size, name);
+    return read_all(set, copy, size, name);
 }

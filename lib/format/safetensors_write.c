@@ -10,10 +10,10 @@
 
 /* The header, padded with blanks so that the data starts at a multiple of 8;
    tensors follow one another without holes, as upstream's reader insists. */
-static jem_status header(const jem__safetensors *set, jem__text *h)
+jem_status jem__safetensors_header(const jem__safetensors *set, jem__text *h)
 {
     int64_t at = 0;
-    jem__text_add(h, "{");
+    jem__text_add(h, "--------{"); /* eight bytes for the length */
     if (set->metadata_count) jem__text_add(h, "\"__metadata__\":{");
     for (int64_t i = 0; i < set->metadata_count; i++) {
         if (i) jem__text_add(h, ",");
@@ -41,6 +41,8 @@ static jem_status header(const jem__safetensors *set, jem__text *h)
     }
     jem__text_add(h, "}");
     while (!h->status && h->length % 8) jem__text_add(h, " ");
+    for (int i = 0; !h->status && i < 8; i++)
+        h->bytes[i] = (char)(uint8_t)((uint64_t)(h->length - 8) >> 8 * i);
     return h->status;
 }
 
@@ -49,10 +51,7 @@ typedef jem_status put(void *user, const void *bytes, int64_t size);
 static jem_status write_set(const jem__safetensors *set, put *sink, void *user)
 {
     jem__text h = {0};
-    uint8_t length[8];
-    jem_status status = header(set, &h);
-    for (int i = 0; i < 8; i++) length[i] = (uint8_t)((uint64_t)h.length >> 8 * i);
-    if (!status) status = sink(user, length, 8);
+    jem_status status = jem__safetensors_header(set, &h);
     if (!status) status = sink(user, h.bytes, h.length);
     for (int64_t i = 0; !status && i < set->count; i++)
         status = sink(user, set->tensors[i].bytes, set->tensors[i].size);

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/status.h"
+#include "data/dataset.h"
 #include "sample/survey.h"
 #include "tensor/kernels.h"
 #include <inttypes.h>
@@ -61,12 +62,16 @@ static int64_t choose(const jem__starts *s, jem__survey *v, int64_t *chosen, int
 static jem_status gather(jem__starts *fresh, jem_dataset *data, jem__survey *v)
 {
     int64_t *chosen;
+    jem_dataset *subset;
     JEM__TRY(jem__survey_of(v, "jem_sampler_set_data", data, fresh->image, fresh->classes));
     JEM__TRY(jem__alloc(&fresh->first, fresh->classes + 1, sizeof *fresh->first));
     JEM__TRY(jem__alloc(&chosen, v->n, sizeof *chosen));
     int64_t total = choose(fresh, v, chosen, fresh->first);
-    jem_status status = jem_dataset_subset(&fresh->chosen, data, chosen, total);
+    jem_status status = jem_dataset_subset(&subset, data, chosen, total);
     jem__free(chosen);
+    /* Workers read them: not the host's business. */
+    if (!status) status = jem__dataset_hold(&fresh->chosen, subset);
+    jem_dataset_destroy(subset);
     fresh->mean = v->mean;
     v->mean = NULL;
     return status;
