@@ -42,6 +42,7 @@ int run_score(int argc, char **argv);
 int run_sample(int argc, char **argv);
 int run_report(int argc, char **argv);
 int run_starts(int argc, char **argv);
+int run_pack(int argc, char **argv);
 int run_info(int argc, char **argv);
 int run_help(int argc, char **argv);
 
@@ -195,6 +196,9 @@ int images_open(images *set, jem_context *context, const char *source, const jem
 /* Also uniform, constant and interpolations (of `of`, whose shape and count all have). */
 int images_open_ood(images *set, jem_context *context, const char *source, const jem_config *config,
                     const char *split, const images *of);
+/* Whether a source has a test split of its own: a packed file has none, and a png folder has one
+   only in a folder test. */
+int images_have_test(const char *source);
 int images_read(const images *set, int64_t first, int64_t n, float *x, int32_t *y);
 /* Scores of all images, to be freed; refine_* ones by the config's sampler.*. */
 int images_score(const images *set, jem_model *model, const char *score, const jem_config *config,

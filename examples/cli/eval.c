@@ -36,7 +36,8 @@ static const command self = {
     "  calibration  the same, expected calibration error, reliability in 20 bins\n"
     "  ood          AUROC, AUPR and false positives at 95 % of a score that should be higher\n"
     "               for --data than for --ood",
-    "SOURCE: glyphs, letters, noise, idx:DIR (MNIST's format), cifar:DIR (CIFAR-10 binary);\n"
+    "SOURCE: glyphs, letters, noise, idx:DIR (MNIST's format), cifar:DIR, cifar100:DIR,\n"
+    "svhn:DIR, png:DIR (a folder for each class), packed:FILE (see 'jem pack');\n"
     "options of generated sets follow, as in glyphs:limit=1000,seed=3.",
     options,
     COUNT(options),

@@ -2,6 +2,7 @@
 #include "cli.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PIECE = 256 };
 enum { UNIFORM = 1, CONSTANT, INTERPOLATIONS };
@@ -47,6 +48,15 @@ int images_open(images *set, jem_context *context, const char *source, const jem
     jem_config_destroy(own);
     if (code) images_close(set);
     return code;
+}
+
+int images_have_test(const char *source)
+{
+    char path[4096];
+    if (!strncmp(source, "packed:", 7)) return 0;
+    if (strncmp(source, "png:", 4)) return 1;
+    join(path, sizeof path, source + 4, "test");
+    return !access(path, F_OK);
 }
 
 int images_open_ood(images *set, jem_context *context, const char *source, const jem_config *config,

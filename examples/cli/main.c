@@ -18,6 +18,7 @@ static const struct {
     {"sample", "draw images by Langevin dynamics", run_sample},
     {"report", "a run or its evaluations as one HTML page", run_report},
     {"starts", "keep class Gaussians in a model, for chains without the data", run_starts},
+    {"pack", "write a data set as one file", run_pack},
     {"info", "what a model file holds", run_info},
     {"help", "this text; 'jem help COMMAND', 'jem help settings [SECTION]'", run_help},
 };

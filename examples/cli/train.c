@@ -43,8 +43,9 @@ static const option options[] = {
 static const command self = {
     "train",
     "Trains a joint energy model. Ctrl-C saves and stops; --resume goes on, bit for bit.",
-    "SOURCE: glyphs (synthetic digits, no download), idx:DIR (MNIST's format), cifar:DIR\n"
-    "(CIFAR-10 binary); options of generated sets follow, as in glyphs:size=32,channels=3.\n"
+    "SOURCE: glyphs (synthetic digits, no download), idx:DIR (MNIST's format), cifar:DIR,\n"
+    "cifar100:DIR, svhn:DIR, png:DIR (a folder for each class), packed:FILE (see 'jem pack');\n"
+    "options of generated sets follow, as in glyphs:size=32,channels=3.\n"
     "--ood also takes letters, noise, uniform, constant.",
     options,
     COUNT(options),
@@ -257,6 +258,8 @@ static void tell_start(const run *r)
 static int set_up(run *r)
 {
     if (!given.log_every) given.log_every = 1;
+    if (!given.test && !images_have_test(given.data))
+        return fail("%s has no test images of its own: name some with --test", given.data);
     if (!given.resume || !access(given.output, F_OK)) TRY(make_folder(given.output));
     join(r->checkpoint, sizeof r->checkpoint, given.output, "checkpoint.safetensors");
     TRY(configure(r));

@@ -81,7 +81,7 @@ JEM_API jem_status jem_dataset_create_callbacks(jem_dataset **dataset, jem_conte
 
 /* Writes the dataset as one file for "packed:FILE", atomically, piece by piece: neither this nor
    reading it needs memory for the images. It holds pixels (of the dataset's type), labels and class
-   names, all with checksums; it is a safetensors file (docs/formats-in.md). Errors: ARGUMENT, IO,
+   names, all with checksums; it is a safetensors file (docs/data.md). Errors: ARGUMENT, IO,
    MEMORY, those of reading. */
 JEM_API jem_status jem_dataset_save(const jem_dataset *dataset, const char *path);
 
