@@ -10,14 +10,15 @@ static const char function[] = "jem_dataset_balanced";
 
 /* The first per_class images of each class in a random order. */
 static jem_status choose(const jem_dataset *data, int64_t per_class, uint64_t seed, int32_t *order,
-                         int64_t *found, int64_t *indices)
+                         int64_t *found, int32_t *labels, int64_t *indices)
 {
     int64_t classes = data->store->classes, count = 0;
     jem__random random;
+    JEM__TRY(jem_dataset_read(data, 0, data->n, NULL, labels));
     jem__random_at(&random, seed, JEM__RANDOM_SPLIT, BALANCED_STREAM, 0, 0);
     jem__shuffle(&random, order, data->n);
     for (int64_t i = 0; i < data->n; i++) {
-        int32_t y = jem__dataset_label(data, order[i]);
+        int32_t y = labels[order[i]];
         if (found[y]++ < per_class) indices[count++] = order[i];
     }
     for (int64_t k = 0; k < classes; k++)
@@ -31,7 +32,7 @@ static jem_status choose(const jem_dataset *data, int64_t per_class, uint64_t se
 jem_status jem_dataset_balanced(jem_dataset **subset, jem_dataset *dataset, int64_t per_class,
                                 uint64_t seed)
 {
-    int32_t *order = NULL;
+    int32_t *order = NULL, *labels = NULL;
     int64_t *found = NULL, *indices = NULL;
     JEM__REQUIRE(subset, function);
     *subset = NULL;
@@ -46,9 +47,11 @@ jem_status jem_dataset_balanced(jem_dataset **subset, jem_dataset *dataset, int6
     jem_status status = jem__alloc(&order, dataset->n, sizeof *order);
     if (!status) status = jem__calloc(&found, classes, sizeof *found);
     if (!status) status = jem__alloc(&indices, dataset->n, sizeof *indices);
-    if (!status) status = choose(dataset, per_class, seed, order, found, indices);
+    if (!status) status = jem__alloc(&labels, dataset->n, sizeof *labels);
+    if (!status) status = choose(dataset, per_class, seed, order, found, labels, indices);
     if (!status) status = jem_dataset_subset(subset, dataset, indices, per_class * classes);
     jem__free(order);
+    jem__free(labels);
     jem__free(found);
     jem__free(indices);
     return status;

@@ -131,6 +131,7 @@ static jem_status check_weights(const jem_trainer *t)
 static jem_status check_labels(const jem_trainer *t, const jem_dataset *labelled)
 {
     int64_t count, *found;
+    int32_t *labels = NULL;
     if (t->pyx == 0 && t->pxy == 0) return JEM_OK;
     if (t->pyx > 0 && t->classes < 2)
         return jem__fail(JEM_ERROR_CONFIG,
@@ -139,8 +140,9 @@ static jem_status check_labels(const jem_trainer *t, const jem_dataset *labelled
                          t->pyx);
     JEM__TRY(jem_dataset_info(labelled, &count, NULL, NULL, NULL, NULL));
     JEM__TRY(jem__calloc(&found, t->classes, sizeof *found));
-    jem_status status = JEM_OK;
-    for (int64_t i = 0; i < count; i++) found[jem__dataset_label(labelled, i)]++;
+    jem_status status = jem__alloc(&labels, count, sizeof *labels);
+    if (!status) status = jem_dataset_read(labelled, 0, count, NULL, labels);
+    for (int64_t i = 0; !status && i < count; i++) found[labels[i]]++;
     for (int64_t k = 0; !status && k < t->classes; k++)
         if (found[k] == 0)
             status = jem__fail(JEM_ERROR_ARGUMENT,
@@ -148,6 +150,7 @@ static jem_status check_labels(const jem_trainer *t, const jem_dataset *labelled
                                " images to train on is of class %" PRId64
                                ", expected some of each of the model's %" PRId64 " classes",
                                count, k, t->classes);
+    jem__free(labels);
     jem__free(found);
     return status;
 }
