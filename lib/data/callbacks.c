@@ -35,7 +35,9 @@ static jem_status fetch(const jem__store *s, const int64_t *indices, int64_t n, 
 {
     const jem_dataset_callbacks *host = s->opened;
     if (n == 0) return JEM_OK;
+    jem__scope outside = jem__enter(NULL);
     int32_t code = host->read(host->user, indices, n, pixels, labels);
+    jem__restore(outside);
     if (code)
         return jem__fail(JEM_ERROR_IO,
                          "the read callback gave %" PRId32 " for %" PRId64 " images, the first "
@@ -48,7 +50,9 @@ static jem_status fetch(const jem__store *s, const int64_t *indices, int64_t n, 
 static void release(jem__store *s)
 {
     jem_dataset_callbacks *host = s->opened;
+    jem__scope outside = jem__enter(NULL);
     if (host->release) host->release(host->user);
+    jem__restore(outside);
     jem__free(host);
 }
 
@@ -76,6 +80,7 @@ jem_status jem_dataset_create_callbacks(jem_dataset **dataset, jem_context *cont
     JEM__REQUIRE(dataset, function);
     *dataset = NULL;
     JEM__REQUIRE(context, function);
+    JEM__ENTER(context, function);
     JEM__REQUIRE(callbacks, function);
     JEM__TRY(check_table(function, callbacks));
     if (type != JEM_TYPE_U8 && type != JEM_TYPE_F32)

@@ -383,6 +383,7 @@ jem_status jem_dataset_read(const jem_dataset *dataset, int64_t first, int64_t n
                             int32_t *y)
 {
     JEM__REQUIRE(dataset, "jem_dataset_read");
+    JEM__ENTER(dataset->context, "jem_dataset_read");
     if (first < 0 || n < 0 || n > dataset->n || first > dataset->n - n)
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "jem_dataset_read: %" PRId64 " images from %" PRId64

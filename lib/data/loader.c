@@ -87,7 +87,9 @@ static void *prefetch(void *user)
         int64_t asked = l->asked;
         l->ready = -1;
         pthread_mutex_unlock(&l->lock);
+        jem__scope scope = jem__enter(l->dataset->context);
         jem_status status = prepare(l, asked, l->x, l->y);
+        jem__restore(scope);
         pthread_mutex_lock(&l->lock);
         l->status = status;
         if (status) jem_last_error(l->reason, sizeof l->reason);
