@@ -67,13 +67,13 @@ typedef struct jem_dataset_callbacks {
 
 /* A dataset that asks the host for images. The table is copied. Threads: read runs on the thread
    that is inside a call of libjem (jem_dataset_read, _save and _balanced, jem_trainer_create,
-   jem_loader_next, jem_trainer_step and _run, jem_sampler_set_data, jem_eval_*), never on one of
-   libjem's own, so loader.prefetch has no effect; it must be ready for several threads only if the
-   host uses the dataset from several. It may call libjem, except with the handles of that call.
-   release runs inside the jem_*_destroy that gives up the last reference. When this function fails,
-   user stays the caller's and release is not called. pixels, type, n, c, h, w as for
-   jem_dataset_create. Errors: ARGUMENT, SHAPE, MEMORY; of reading: IO, ARGUMENT (a non-finite
-   value or a wrong label, named by its image). */
+   jem_loader_next, jem_trainer_step and _run, jem_sampler_set_data, jem_starts_fit, jem_eval_*),
+   never on one of libjem's own, so loader.prefetch has no effect; it must be ready for several
+   threads only if the host uses the dataset from several. It may call libjem, except with the
+   handles of that call. release runs inside the jem_*_destroy that gives up the last reference.
+   When this function fails, user stays the caller's and release is not called. pixels, type, n, c,
+   h, w as for jem_dataset_create. Errors: ARGUMENT, SHAPE, MEMORY; of reading: IO, ARGUMENT (a
+   non-finite value or a wrong label, named by its image). */
 JEM_API jem_status jem_dataset_create_callbacks(jem_dataset **dataset, jem_context *context,
                                                 const jem_dataset_callbacks *callbacks,
                                                 jem_type type, int64_t n, int64_t c, int64_t h,

@@ -90,6 +90,12 @@ jem_dataset *jem__dataset_take(jem_dataset *dataset)
     return dataset;
 }
 
+int32_t jem__dataset_is_host(const jem_dataset *dataset)
+{
+    const jem__source *source = dataset->store->source;
+    return source && source->is_host;
+}
+
 void jem_dataset_destroy(jem_dataset *dataset)
 {
     if (!dataset || !jem__count_drop(&dataset->count)) return;

@@ -53,6 +53,8 @@ jem_status jem__store_check(const char *function, int64_t n, int64_t c, int64_t 
 jem_status jem__store_count_classes(jem__store *store, const char *function);
 
 jem_dataset *jem__dataset_take(jem_dataset *dataset); /* one more reference */
+/* 1 if reading it runs the host's code: only on the thread inside a public call. */
+int32_t jem__dataset_is_host(const jem_dataset *dataset);
 /* Images at indices (each 0 <= i < dataset->n; overwritten) as float32 x [n,C,H,W], and labels
    y [n]; either may be NULL. */
 jem_status jem__dataset_images(const jem_dataset *dataset, int64_t *indices, int64_t n, float *x,

@@ -184,9 +184,8 @@ jem_status jem_loader_create(jem_loader **loader, jem_dataset *dataset, const je
     pthread_cond_init(&l->changed, NULL);
     l->dataset = jem__dataset_take(dataset);
     l->epoch = l->asked = l->ready = -1;
-    const jem__source *source = dataset->store->source;
     int32_t prefetching =
-        jem__config_i64(config, "loader.prefetch") != 0 && !(source && source->is_host);
+        jem__config_i64(config, "loader.prefetch") != 0 && !jem__dataset_is_host(dataset);
     jem_status status = read_config(l, config);
     if (!status) status = allocate(l, prefetching);
     if (status) {

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/threads.h"
+#include "data/dataset.h"
 #include "sample/start.h"
 #include "sample/survey.h"
 #include "tensor/kernels.h"
@@ -190,6 +191,16 @@ static jem_status fit_class(void *user, int64_t c, int64_t worker)
 
 /* ---- All classes ---- */
 
+/* The host's own images come on the calling thread. */
+static jem_status fit_classes(jem_context *context, fit *f)
+{
+    jem_status status = JEM_OK;
+    if (!jem__dataset_is_host(f->data))
+        return jem__pool_run(context->pool, f->out->classes, fit_class, f);
+    for (int64_t c = 0; !status && c < f->out->classes; c++) status = fit_class(f, c, 0);
+    return status;
+}
+
 jem_status jem__factor_fit(jem__factor *factor, const char *function, jem_context *context,
                            jem_dataset *data, int64_t image, int64_t classes, int64_t rank,
                            uint64_t seed)
@@ -201,7 +212,7 @@ jem_status jem__factor_fit(jem__factor *factor, const char *function, jem_contex
     jem_status status = jem__survey_of(&survey, function, data, image, classes);
     if (!status) status = jem__alloc(&factor->factor, classes * rank, row);
     if (!status) status = jem__alloc(&factor->rest, classes, row);
-    if (!status) status = jem__pool_run(context->pool, classes, fit_class, &f);
+    if (!status) status = fit_classes(context, &f);
     if (status) {
         jem__factor_clear(factor);
     } else {

@@ -236,6 +236,7 @@ START_TEST(training)
         }
         OK(jem_model_parameter_get(model, jem_model_parameter_find(model, "f.conv1.weight"),
                                    weights[i], 16 * 3 * 9));
+        OK(jem_starts_fit(model, data[i], config));
         jem_trainer_destroy(trainer);
         jem_model_destroy(model);
         jem_dataset_destroy(data[i]);
