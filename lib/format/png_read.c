@@ -13,7 +13,7 @@
 
 /* Of a picture: the side, and all pixels. */
 #define MOST_SIDE (1 << 16)
-#define MOST_PIXELS ((int64_t)1 << 26)
+#define MOST_PIXELS ((int64_t)1 << 24)
 #define MOST_BYTES ((int64_t)1 << 28) /* of a file */
 enum { CHUNK_LIMIT = 1 << 20 };
 /* Deflate makes at most so many bytes of one. */
@@ -65,18 +65,18 @@ static void set_transforms(png_structp png)
     png_set_add_alpha(png, 255, PNG_FILLER_AFTER);
 }
 
-static jem_status check_size(png_structp png, png_infop info, const bytes *b)
+/* Whether a picture of so many bits a pixel can be in a file of so many bytes. */
+static jem_status check_size(int64_t w, int64_t h, int64_t bits, int64_t size)
 {
-    int64_t w = png_get_image_width(png, info), h = png_get_image_height(png, info);
-    int64_t packed = ((int64_t)png_get_rowbytes(png, info) + 1) * h;
+    int64_t packed = ((w * bits + 7) / 8 + 1) * h;
     if (w * h > MOST_PIXELS)
         return jem__fail(JEM_ERROR_FORMAT,
                          "%" PRId64 "x%" PRId64 " pixels, expected at most %" PRId64 " in all", w,
                          h, MOST_PIXELS);
-    if (packed / MOST_INFLATION > b->size)
+    if (packed / MOST_INFLATION > size)
         return jem__fail(JEM_ERROR_FORMAT,
                          "%" PRId64 "x%" PRId64 " pixels cannot be in %" PRId64 " bytes", w, h,
-                         b->size);
+                         size);
     return JEM_OK;
 }
 
@@ -88,9 +88,10 @@ static void decode(png_structp png, png_infop info, bytes *b, uint8_t **pixels, 
     set_limits(png);
     png_set_read_fn(png, b, take);
     png_read_info(png, info);
-    if ((b->status = check_size(png, info, b))) return;
     *w = png_get_image_width(png, info);
     *h = png_get_image_height(png, info);
+    int64_t bits = png_get_bit_depth(png, info) * png_get_channels(png, info);
+    if ((b->status = check_size(*w, *h, bits, b->size))) return;
     set_transforms(png);
     int passes = png_set_interlace_handling(png);
     png_read_update_info(png, info);
@@ -141,9 +142,11 @@ jem_status jem__png_info(const char *path, int64_t *w, int64_t *h, int32_t *colo
     *w = big_endian(start + 16);
     *h = big_endian(start + 20);
     *colour = start[25] & PNG_COLOR_MASK_COLOR;
+    int64_t bits = start[24]; /* at the least */
     if (png_sig_cmp(start, 0, 8) || memcmp(start + 12, "IHDR", 4) != 0 || *w < 1 || *h < 1 ||
         *w > MOST_SIDE || *h > MOST_SIDE)
         return jem__fail(JEM_ERROR_FORMAT, "%s: not a PNG file of 1..%d pixels a side", path,
                          MOST_SIDE);
-    return JEM_OK;
+    status = check_size(*w, *h, bits, size);
+    return status ? jem__fail_in(status, "%s", path) : JEM_OK;
 }

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Writes tests/fuzz/seeds: small files of every format. Argument: the jem command, whose
+checkpoint gives the seed of that target. Standard library only."""
+import gzip
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+
+here = os.path.dirname(os.path.abspath(__file__))
+root = os.path.join(here, "..", "..")
+jem = os.path.abspath(sys.argv[1])
+
+
+def put(target, name, data):
+    folder = os.path.join(here, "seeds", target)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(data)
+
+
+def header_of(path):
+    with open(path, "rb") as file:
+        return file.read(struct.unpack("<Q", file.read(8))[0]).rstrip()
+
+
+def safetensors(header, data):
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def tensor(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+# safetensors
+put("safetensors", "empty", safetensors({}, b""))
+put("safetensors", "all_types", safetensors(
+    {"__metadata__": {"format": "pt", "a\"b\\": "\u00e9\u2603\ud83d\ude00\n"},
+     "f": tensor("F32", [2], 0, 8), "h": tensor("F16", [1, 3], 8, 14),
+     "b": tensor("BF16", [], 14, 16), "d": tensor("F64", [1], 16, 24),
+     "i": tensor("I64", [0], 24, 24), "u": tensor("U8", [2, 1, 1], 24, 26)}, bytes(range(26))))
+put("safetensors", "out_of_order", safetensors(
+    {"b": tensor("U8", [4], 4, 8), "a": tensor("U8", [4], 0, 4)}, b"abcdefgh"))
+
+# model: headers only
+model = header_of(os.path.join(root, "examples/models/glyphs.safetensors"))
+put("model", "glyphs", model)
+put("model", "no_checksum", json.dumps(
+    {k: ({n: v for n, v in t.items() if n != "checksum"} if k == "__metadata__" else t)
+     for k, t in json.loads(model).items()}, separators=(",", ":")).encode())
+put("model", "no_metadata", json.dumps(
+    {k: t for k, t in json.loads(model).items() if k != "__metadata__"},
+    separators=(",", ":")).encode())
+put("model", "huge", json.dumps({"__metadata__": {
+    "format": "jem", "depth": "1000", "widen_factor": "64", "channels": "4096",
+    "classes": "65536", "height": "65536", "width": "65536"}}).encode())
+
+# checkpoint
+with tempfile.TemporaryDirectory() as folder:
+    subprocess.run([jem, "train", "--data", "glyphs:size=8,limit=200", "--output", folder + "/run",
+                    "--iterations", "1", "--sampler.steps=1", "--sampler.buffer=2",
+                    "--loader.batch=2", "--loader.prefetch=0"], check=False,
+                   stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    put("checkpoint", "ten_classes", header_of(folder + "/run/checkpoint.safetensors"))
+
+# npy
+def npy(descr, shape, data, version=1):
+    text = "{'descr': '%s', 'fortran_order': False, 'shape': %s, }" % (descr, shape)
+    size = 2 if version == 1 else 4
+    text += " " * (-(len(text) + 9 + size) % 64) + "\n"
+    return (b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H" if size == 2 else "<I", len(text))
+            + text.encode() + data)
+
+
+put("npy", "floats", npy("<f4", "(2, 3)", bytes(24)))
+put("npy", "scalar", npy("<f8", "()", bytes(8)))
+put("npy", "bytes", npy("|u1", "(5,)", b"hello", 2))
+put("npy", "labels", npy("<i8", "(1, 1, 2)", bytes(16), 3))
+put("npy", "none", npy("<i4", "(0, 7)", b""))
+
+# idx
+def idx(magic, shape, data):
+    return struct.pack(">I", magic) + b"".join(struct.pack(">I", n) for n in shape) + data
+
+
+labels, images = idx(0x801, [2], b"\1\2"), idx(0x803, [2, 3, 4], bytes(range(24)))
+put("idx", "plain", struct.pack("<H", len(labels)) + labels + images)
+packed = gzip.compress(images, mtime=0)
+put("idx", "gzip", struct.pack("<H", len(labels)) + labels + packed)
+
+# cifar
+put("cifar", "ten", b"\0" + b"".join(bytes([i]) + bytes(3072) for i in (0, 9)))
+put("cifar", "hundred", bytes([2 * 8 + 1]) + b"cat\ndog\n" + bytes([3, 99]) + bytes(3072))
+
+# svhn
+for name in ("train", "test"):
+    with open(os.path.join(root, "tests/golden/svhn", name + "_32x32.mat"), "rb") as file:
+        put("svhn", name, file.read())
+
+# png
+def chunk(kind, data):
+    return (struct.pack(">I", len(data)) + kind + data
+            + struct.pack(">I", zlib.crc32(kind + data)))
+
+
+def png(kind, depth, channels, interlaced=0, extra=b"", w=5, h=4):
+    rows = b"".join(b"\0" + bytes((x * 37 + y) % 256 for x in range((w * channels * depth + 7) // 8))
+                    for y in range(h * (3 if interlaced else 1)))
+    return (b"\x89PNG\r\n\x1a\n"
+            + chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, depth, kind, 0, 0, interlaced)) + extra
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+palette = chunk(b"PLTE", bytes(range(48))) + chunk(b"tRNS", bytes(range(0, 160, 10)))
+for i, data in enumerate([png(0, 8, 1), png(2, 8, 3), png(3, 4, 1, 0, palette), png(4, 16, 2),
+                          png(6, 8, 4, 1), png(0, 1, 1, 0, chunk(b"tRNS", b"\0\1")),
+                          png(2, 16, 3, 0, chunk(b"tEXt", b"Title\0x"))]):
+    put("png", "kind%d" % i, bytes([i]) + data)
+put("png", "repaired", b"\3" + png(2, 8, 3))
+
+# packed
+with tempfile.TemporaryDirectory() as folder:
+    for name, source in (("digits", "glyphs:size=8,limit=3"), ("noise", "noise:size=9,limit=2")):
+        subprocess.run([jem, "pack", "--data", source, "--output", folder + "/a.jem"], check=True,
+                       stdout=subprocess.DEVNULL)
+        with open(folder + "/a.jem", "rb") as file:
+            data = file.read()
+        put("packed", name, b"\0" + data)
+        put("packed", name + "_repaired", b"\1" + data)
+
+# config
+put("config", "plain", b"model.depth=16 sampler.steps=20")
+put("config", "quoted", b'model.class_names="a b,c" optimizer.rate=1e-4\ttrainer.px=.5')
+put("config", "wrong", b"model.dept=16 loader.batch=-1")
+put("config", "preset", b"jem")
+
+# calls: a configuration, data, loader, model, sampler, pass, trainer, and then all of them
+begin = bytes([0, 0, 0, 0]) + bytes([1, 0, 0, 4, 1, 2, 3, 0, 0, 0, 0, 0, 0, 1])
+model = bytes([3, 0, 0, 2, 0, 1, 0])
+put("calls", "loader", begin + bytes([2, 0, 0, 1, 0, 0, 2, 0, 2, 1, 1, 2, 0, 3, 1, 1]))
+put("calls", "model", begin + model + bytes([3, 0, 0, 2, 2, 1, 3, 0, 0, 2, 3, 3, 0, 0, 1, 4, 3]))
+put("calls", "sampler", begin + model + bytes([4, 0, 2, 0, 0, 1, 0, 0, 4, 0, 2, 0, 2, 4, 0, 1, 0, 4]))
+put("calls", "trainer", begin + model + bytes([6, 0, 0, 1, 0, 0, 0, 6, 0, 5, 6, 0, 2, 6, 0, 3, 6, 0, 5]))

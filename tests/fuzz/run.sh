@@ -1,0 +1,40 @@
+#!/bin/sh
+# Builds the fuzz targets with clang, ASan and UBSan, and runs each for a time; prints executions,
+# coverage (edges reached of the whole library)
+# and findings. Inputs that reach new code are kept in BUILD/corpus, findings in BUILD/findings.
+# Usage: run.sh [SECONDS [TARGET...]]      BUILD=build-fuzz
+set -eu
+cd "$(dirname "$0")/../.."
+seconds="${1:-900}"
+[ $# -eq 0 ] || shift
+build="${BUILD:-build-fuzz}"
+[ -f "$build/build.ninja" ] || CC=clang meson setup "$build" -Dfuzz=true \
+  -Db_sanitize=address,undefined -Db_lundef=false -Dexamples=false -Dbench=false >/dev/null
+ninja -C "$build" fuzzers >/dev/null
+[ $# -gt 0 ] || set -- $(ls tests/fuzz/seeds)
+
+# Leaks of what stays reachable to the end are none; a run-away allocation is a finding.
+export ASAN_OPTIONS="allocator_may_return_null=0:detect_stack_use_after_return=1"
+export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1"
+total=0
+found=0
+printf '%-12s %12s %10s %16s %9s\n' target executions seconds edges findings
+for name; do
+  corpus="$build/corpus/$name"
+  findings="$build/findings/$name"
+  mkdir -p "$corpus" "$findings"
+  log="$build/$name.log"
+  "$build/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+    -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 -artifact_prefix="$findings/" \
+    "$corpus" "tests/fuzz/seeds/$name" >"$log" 2>&1 || true
+  runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)
+  edges=$(grep -o 'cov: [0-9]*' "$log" | tail -n 1 | tr -dc 0-9)
+  all=$(sed -n 's/.*(\([0-9]*\) inline 8-bit counters).*/\1/p' "$log" | head -n 1)
+  took=$(sed -n 's/^Done .* runs in \([0-9]*\) second.*/\1/p' "$log")
+  bad=$(find "$findings" -type f | wc -l)
+  printf '%-12s %12s %10s %16s %9s\n' "$name" "${runs:-0}" "${took:--}" "${edges:-0}/${all:-0}" "$bad"
+  total=$((total + ${runs:-0}))
+  found=$((found + bad))
+done
+echo "$total executions, $found findings"
+[ "$found" -eq 0 ]
