@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#undef jem__fail
+#undef jem__fail_in
 
 static _Thread_local char last_error[1024];
 
@@ -12,7 +14,8 @@ void jem__print(char *text, size_t size, const char *format, va_list arguments)
 {
     locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     locale_t before = c ? uselocale(c) : (locale_t)0;
-    vsnprintf(text, size, format, arguments);
+    vsnprintf(text, size, format, arguments); /* NOLINT(clang-analyzer-valist.Uninitialized): is the
+                                                 caller's, who began it */
     if (c) {
         uselocale(before);
         freelocale(c);

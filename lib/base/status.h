@@ -22,6 +22,12 @@ void jem__print(char *text, size_t size, const char *format, va_list arguments);
 /* Copies text with the contract of jem_last_error; returns its length. */
 int64_t jem__copy_text(const char *text, char *buffer, int64_t capacity);
 
+/* The analyzer sees one file at a time: it must know that these return the status. */
+#ifdef __clang_analyzer__
+#define jem__fail(status, ...) (jem__fail(status, __VA_ARGS__), (status))
+#define jem__fail_in(status, ...) (jem__fail_in(status, __VA_ARGS__), (status))
+#endif
+
 #define JEM__TRY(expression)                                                                       \
     do {                                                                                           \
         jem_status status_ = (expression);                                                         \

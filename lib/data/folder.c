@@ -162,7 +162,7 @@ static jem_status put_in_order(folder *f, const int64_t *first)
 
 static jem_status list_files(folder *f)
 {
-    int64_t *first, count;
+    int64_t *first, count = 0;
     JEM__TRY(scan(&f->classes, f->dir, 1));
     JEM__TRY(jem__calloc(&first, f->classes.count + 1, sizeof *first));
     jem_status status = JEM_OK;
