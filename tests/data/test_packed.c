@@ -157,7 +157,7 @@ static jem_status try_bytes(const uint8_t *bytes, int64_t size)
     float x[40 * 64];
     int32_t y[40];
     int64_t n;
-    test_put(path, bytes, size);
+    test_put_new(path, bytes, size);
     jem_status status = open_packed(&d, path, "");
     if (status) {
         ck_assert_ptr_null(d);

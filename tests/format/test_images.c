@@ -30,9 +30,9 @@ static const char *idx_folder(const char *name, uint32_t magic, uint32_t n, int6
     snprintf(folder, sizeof folder, "%s", test_path(name));
     mkdir(folder, 0777);
     snprintf(path, sizeof path, "%s/train-images-idx3-ubyte", folder);
-    test_put(path, bytes, idx_of(bytes, magic, (uint32_t[]){n, H, W}, 3, data));
+    test_put_new(path, bytes, idx_of(bytes, magic, (uint32_t[]){n, H, W}, 3, data));
     snprintf(path, sizeof path, "%s/train-labels-idx1-ubyte", folder);
-    test_put(path, bytes, idx_of(bytes, 0x801, &labels, 1, labels));
+    test_put_new(path, bytes, idx_of(bytes, 0x801, &labels, 1, labels));
     return folder;
 }
 
@@ -100,12 +100,12 @@ START_TEST(idx_damaged)
     snprintf(path, sizeof path, "%s/train-images-idx3-ubyte", folder);
     int64_t size = idx_of(bytes, 0x803, (uint32_t[]){N, H, W}, 3, PIXELS);
     for (int64_t cut = 0; cut < size; cut++) {
-        test_put(path, bytes, cut);
+        test_put_new(path, bytes, cut);
         ck_assert_int_eq(jem__idx_read(&images, folder, 0, 0), JEM_ERROR_FORMAT);
     }
     for (int bit = 0; bit < 16 * 8; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        test_put(path, bytes, size);
+        test_put_new(path, bytes, size);
         ck_assert_int_eq(jem__idx_read(&images, folder, 0, 0), JEM_ERROR_FORMAT);
         ck_assert_ptr_null(images.pixels);
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -123,7 +123,7 @@ static void cifar_batch(const char *folder, const char *name, int records, int m
         for (int i = 1; i < CIFAR_RECORD; i++) bytes[r * CIFAR_RECORD + i] = (uint8_t)(i + r);
     }
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    test_put(path, bytes, size);
+    test_put_new(path, bytes, size);
     free(bytes);
 }
 

@@ -159,13 +159,13 @@ START_TEST(damaged)
     write_png(path, &k);
     uint8_t *bytes = test_get(path, &size);
     for (int64_t cut = 0; cut < size; cut++) {
-        test_put(path, bytes, cut);
+        test_put_new(path, bytes, cut);
         ck_assert_int_eq(jem__png_read(&pixels, &w, &h, path), JEM_ERROR_FORMAT);
         if (cut < 33) ck_assert_int_eq(jem__png_info(path, &w, &h, &colour), JEM_ERROR_FORMAT);
     }
     for (int64_t bit = 0; bit < size * 8; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        test_put(path, bytes, size);
+        test_put_new(path, bytes, size);
         ck_assert_msg(jem__png_read(&pixels, &w, &h, path) == JEM_ERROR_FORMAT, "bit %d", (int)bit);
         ck_assert_ptr_null(pixels);
         bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
@@ -192,16 +192,16 @@ START_TEST(claims_too_much)
     put_number(bytes + 16, 4000);
     put_number(bytes + 20, 4000);
     put_number(bytes + 29, (uint32_t)crc32(0, bytes + 12, 17));
-    test_put(path, bytes, size);
+    test_put_new(path, bytes, size);
     FAILS(JEM_ERROR_FORMAT, jem__png_read(&pixels, &w, &h, path), "4000x4000 pixels cannot be");
     put_number(bytes + 16, 65535);
     put_number(bytes + 20, 65535);
     put_number(bytes + 29, (uint32_t)crc32(0, bytes + 12, 17));
-    test_put(path, bytes, size);
+    test_put_new(path, bytes, size);
     FAILS(JEM_ERROR_FORMAT, jem__png_read(&pixels, &w, &h, path), "65535x65535 pixels");
     put_number(bytes + 16, 65537);
     put_number(bytes + 29, (uint32_t)crc32(0, bytes + 12, 17));
-    test_put(path, bytes, size);
+    test_put_new(path, bytes, size);
     FAILS(JEM_ERROR_FORMAT, jem__png_read(&pixels, &w, &h, path), "claims.png: libpng");
     free(bytes);
 }

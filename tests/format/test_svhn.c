@@ -50,7 +50,7 @@ static jem_status read_bytes(const uint8_t *bytes, int64_t size)
     snprintf(folder, sizeof folder, "%s", test_path("svhn"));
     snprintf(path, sizeof path, "%s/test_32x32.mat", folder);
     mkdir(folder, 0777);
-    test_put(path, bytes, size);
+    test_put_new(path, bytes, size);
     jem_status status = jem__svhn_read(&images, folder, 1, 0);
     if (status) ck_assert(!images.pixels && !images.labels);
     jem__images_clear(&images);

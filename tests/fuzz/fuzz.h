@@ -64,7 +64,9 @@ static inline const char *fuzz_path(const char *name)
 
 static inline void fuzz_put(const char *name, const void *bytes, size_t size)
 {
-    FILE *f = fopen(fuzz_path(name), "wb");
+    const char *path = fuzz_path(name);
+    unlink(path); /* some file systems flush a file that is written again */
+    FILE *f = fopen(path, "wb");
     MUST(f != NULL);
     MUST(fwrite(bytes, 1, size, f) == size);
     fclose(f);
