@@ -4,7 +4,7 @@
 
 static struct {
     const char *model, *data, *output;
-    int as_trained, compact;
+    int held_out, as_trained, compact;
     settings settings;
 } given;
 
@@ -12,6 +12,8 @@ static const option options[] = {
     {"model", OPTION_TEXT, 1, &given.model, "FILE", "the model, safetensors"},
     {"data", OPTION_TEXT, 1, &given.data, "SOURCE",
      "validation images: neither trained on nor tested with"},
+    {"held-out", OPTION_FLAG, 0, &given.held_out, NULL,
+     "of the training data, the images that training held out (trainer.validation)"},
     {"output", OPTION_TEXT, 0, &given.output, "FILE", "the calibrated model [FILE of --model]"},
     {"score", OPTION_KEY, 0, "calibration.score", "NAME", NULL},
     {"accept", OPTION_KEY, 0, "calibration.accept", "SHARE", NULL},
@@ -36,22 +38,10 @@ static const command self = {
     &given.settings,
     "calibration dataset sampler context"};
 
-/* NLL and ECE of logits at a temperature. */
-static int measure(const float *logits, const int32_t *y, int64_t n, int64_t k, double temperature,
-                   double *nll, double *ece)
-{
-    float *scaled = allocate(n * k, sizeof *scaled);
-    if (!scaled) return CODE_FAILED;
-    for (int64_t i = 0; i < n * k; i++) scaled[i] = (float)(logits[i] / temperature);
-    int code = check(jem_eval_nll(scaled, y, n, k, nll));
-    if (!code) code = check(jem_eval_ece(scaled, y, n, k, BINS, ece, NULL, NULL, NULL));
-    free(scaled);
-    return code;
-}
-
 static int print(const images *set, jem_model *model, const jem_config *kept)
 {
-    double temperature, threshold, accept, nll[2], ece[2];
+    double temperature, threshold, accept;
+    evaluation before, after;
     char score[64];
     float *logits = NULL;
     int32_t *y = NULL;
@@ -63,8 +53,8 @@ static int print(const images *set, jem_model *model, const jem_config *kept)
     TRY(check(jem_config_get_str(kept, "calibration.score", score, sizeof score, NULL)));
     TRY(check(jem_model_info(model, NULL, NULL, NULL, &k, NULL)));
     int code = images_logits(set, model, &logits, &y);
-    if (!code) code = measure(logits, y, set->count, k, 1, &nll[0], &ece[0]);
-    if (!code) code = measure(logits, y, set->count, k, temperature, &nll[1], &ece[1]);
+    if (!code) code = evaluate_scaled(logits, y, set->count, k, 1, &before);
+    if (!code) code = evaluate_scaled(logits, y, set->count, k, temperature, &after);
     free(logits);
     free(y);
     TRY(code);
@@ -76,10 +66,10 @@ static int print(const images *set, jem_model *model, const jem_config *kept)
     json_number(&out, "accept", accept);
     json_number(&out, "threshold", threshold);
     json_number(&out, "temperature", temperature);
-    json_number(&out, "nll", nll[0]);
-    json_number(&out, "nll_calibrated", nll[1]);
-    json_number(&out, "ece", ece[0]);
-    json_number(&out, "ece_calibrated", ece[1]);
+    json_number(&out, "nll", before.nll);
+    json_number(&out, "nll_calibrated", after.nll);
+    json_number(&out, "ece", before.ece);
+    json_number(&out, "ece_calibrated", after.ece);
     json_text(&out, "model", given.output ? given.output : given.model);
     json_close(&out, '}');
     json_end(&out);
@@ -96,6 +86,35 @@ static int finish(const images *set, jem_model *model)
     return code;
 }
 
+/* The images of the training data that the model was validated with, not trained on. */
+static int hold_out(images *set, const jem_model *model, const jem_config *recipe)
+{
+    int64_t count, seed;
+    int32_t own_seed;
+    jem_dataset *held = NULL, *rest = NULL;
+    TRY(check(jem_config_get_i64(recipe, "trainer.validation", &count)));
+    if (count < 1) return fail("%s was trained without trainer.validation", given.model);
+    TRY(check(jem_config_is_set(recipe, "loader.seed", &own_seed)));
+    TRY(check(jem_config_get_i64(recipe, own_seed ? "loader.seed" : "trainer.seed", &seed)));
+    TRY(check(jem_dataset_split(&held, &rest, set->data, count, (uint64_t)seed)));
+    jem_dataset_destroy(rest);
+    jem_dataset_destroy(set->data);
+    set->data = held;
+    set->count = count;
+    return 0;
+}
+
+static int take_held_out(images *set, const jem_model *model)
+{
+    const settings none = {.count = 0};
+    jem_config *recipe = NULL;
+    TRY(check(jem_config_create(&recipe)));
+    int code = model_recipe(model, given.model, &none, recipe);
+    if (!code) code = hold_out(set, model, recipe);
+    jem_config_destroy(recipe);
+    return code;
+}
+
 static int calibrate(jem_model **model, jem_context **context, jem_config **config, images *set)
 {
     int64_t c, h, w;
@@ -107,6 +126,7 @@ static int calibrate(jem_model **model, jem_context **context, jem_config **conf
     TRY(model_open(model, *context, given.model, *config));
     TRY(check(jem_model_info(*model, &c, &h, &w, NULL, NULL)));
     TRY(images_open(set, *context, given.data, *config, chosen ? NULL : "train", c, h, w));
+    if (given.held_out) TRY(take_held_out(set, *model));
     if (given.as_trained) TRY(model_recipe(*model, given.model, &given.settings, *config));
     TRY(check(jem_model_calibrate(*model, set->data, *config)));
     return finish(set, *model);

@@ -291,7 +291,7 @@ int variants_begin(const jem_model *source, jem_model *model);
 /* The folder's files as one HTML page; output NULL: report.html in it; title NULL: its name. */
 int report_page(const char *folder, const char *title, const char *output);
 
-/* ---- eval.c: shared with report.c ---- */
+/* ---- eval_labels.c: shared with report.c and calibrate.c ---- */
 
 typedef struct evaluation {
     double accuracy, nll, brier, ece;
@@ -302,5 +302,8 @@ typedef struct evaluation {
 enum { BINS = 20 };
 
 int evaluate(const images *set, jem_model *model, evaluation *result);
+/* Of logits [n,k] divided by a number. */
+int evaluate_scaled(const float *logits, const int32_t *y, int64_t n, int64_t k, double by,
+                    evaluation *result);
 
 #endif

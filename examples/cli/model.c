@@ -26,7 +26,7 @@ int model_recipe(const jem_model *model, const char *path, const settings *over,
 {
     char text[8192];
     if (jem_model_metadata_get(model, "training", text, sizeof text) < 0)
-        return fail("--as-trained: %s does not say how it was trained", path);
+        return fail("%s does not say how it was trained", path);
     TRY(check(jem_config_parse(config, text)));
     return settings_apply(over, config);
 }

@@ -57,6 +57,25 @@ JEM_API jem_status jem_eval_threshold(const float *scores, int64_t n, double acc
 JEM_API jem_status jem_eval_histogram(const float *scores, int64_t n, double low, double high,
                                       int64_t bins, int64_t *count);
 
+/* ---- On samples as a whole, by features [n,d] or class probabilities [n,k] of any
+   network: the model's own (jem_model_features, softmax of its logits), or the
+   Inception network's where numbers are to be compared with published ones. Any
+   thread. Errors: ARGUMENT (NULL, counts, non-finite features, rows that are no
+   probabilities), MEMORY, BACKEND (LAPACK). */
+
+/* Frechet distance between the Gaussians with the sets' means and covariances
+   (over n - 1), n_a, n_b >= 2 (Heusel et al. 2017, equation 6). Fewer images than
+   features are fine, but the distance depends on their number: use as many as
+   what it is compared with. Takes about 30 d^3 operations on one thread; a
+   build with -Dlapack=enabled is several times faster, and equal within 1e-9. */
+JEM_API jem_status jem_eval_frechet(const float *a, int64_t n_a, const float *b, int64_t n_b,
+                                    int64_t d, double *distance);
+/* Inception score, exp of the mean of KL(p(y|x) || p(y)) (Salimans et al. 2016,
+   section 4): mean and deviation over `parts` (10 in papers) consecutive parts,
+   each with its own p(y). Outputs may be NULL. */
+JEM_API jem_status jem_eval_inception(const float *probabilities, int64_t n, int64_t k,
+                                      int64_t parts, double *score, double *deviation);
+
 /* ---- With a model. Errors: those of jem_model_energy_gradient. */
 
 /* Logits and labels of a whole dataset; logits [count,classes] and labels

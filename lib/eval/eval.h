@@ -18,6 +18,8 @@ double jem__eval_exponentials(const float *logits, int64_t k, double top, double
 /* The beta = 1/temperature of least -log p(y|x), and *found = 1. There is none
    if all are right (-1), or if labels do no better than chance (-2). The logits are good. */
 double jem__eval_fit(const float *logits, const int32_t *y, int64_t n, int64_t k, int32_t *found);
+/* Tells why there is none. */
+jem_status jem__eval_no_fit(const char *function, int32_t found, int64_t n);
 
 /* ---- Images, piece by piece ---- */
 

@@ -29,8 +29,7 @@ static jem_status fit_temperature(jem_model *model, const jem_dataset *data, int
     if (!status) status = jem__eval_check(function, logits, y, count, k, temperature);
     if (!status) {
         *temperature = 1 / jem__eval_fit(logits, y, count, k, &found);
-        if (found == -2) /* for its text */
-            status = jem_eval_temperature(logits, y, count, k, temperature);
+        if (found == -2) status = jem__eval_no_fit(function, found, count);
     }
     jem__free(logits);
     jem__free(y);

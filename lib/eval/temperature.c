@@ -83,6 +83,19 @@ double jem__eval_fit(const float *logits, const int32_t *y, int64_t n, int64_t k
     return beta;
 }
 
+jem_status jem__eval_no_fit(const char *function, int32_t found, int64_t n)
+{
+    if (found == -1)
+        return jem__fail(JEM_ERROR_STATE,
+                         "%s: all %" PRId64 " images are classified rightly, expected a mistake: "
+                         "without one the likelihood grows while the temperature falls to 0",
+                         function, n);
+    return jem__fail(JEM_ERROR_STATE,
+                     "%s: the labels' logits are no higher than the others, expected a model "
+                     "that does better than chance",
+                     function);
+}
+
 jem_status jem_eval_temperature(const float *logits, const int32_t *y, int64_t n, int64_t k,
                                 double *temperature)
 {
@@ -90,16 +103,7 @@ jem_status jem_eval_temperature(const float *logits, const int32_t *y, int64_t n
     int32_t found;
     JEM__TRY(jem__eval_check(function, logits, y, n, k, temperature));
     double beta = jem__eval_fit(logits, y, n, k, &found);
-    if (found == -1)
-        return jem__fail(JEM_ERROR_STATE,
-                         "%s: all %" PRId64 " images are classified rightly, expected a mistake: "
-                         "without one the likelihood grows while the temperature falls to 0",
-                         function, n);
-    if (found == -2)
-        return jem__fail(JEM_ERROR_STATE,
-                         "%s: the labels' logits are no higher than the others, expected a model "
-                         "that does better than chance",
-                         function);
+    if (found < 0) return jem__eval_no_fit(function, found, n);
     *temperature = 1 / beta;
     return JEM_OK;
 }

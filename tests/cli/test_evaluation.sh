@@ -48,7 +48,7 @@ holds()
     awk "BEGIN { exit !($1) }" || bad "$1 does not hold: $2"
 }
 
-set -- --model "$shipped" --data glyphs:limit=30
+set -- --model "$shipped" --data glyphs --limit 20
 
 # ---- scores ----
 for score in log_px max_softmax max_logit neg_entropy mass refine_log_px refine_distance \
@@ -81,6 +81,72 @@ fails 1 'no/where' "$jem" calibrate --model m.safetensors --data idx:no/where
 fails 1 'none/m.safetensors' "$jem" calibrate --model m.safetensors --data glyphs:limit=60 \
     --output none/m.safetensors
 works 'Usage: jem calibrate' "$jem" help calibrate
+
+# ---- the other measures ----
+for name in accuracy calibration temperature ood roc histograms attack distance refine frechet \
+    inception; do
+    works "Usage: jem eval $name" "$jem" eval $name --help
+    grep -q "^  $name " help.txt 2>/dev/null || "$jem" eval --help >help.txt
+    grep -q "^  $name " help.txt || bad "eval --help without $name"
+done
+fails 2 'did you mean attack' "$jem" eval atack "$@"
+fails 2 'first argument' "$jem" eval --model "$shipped"
+works '"temperature": 0\.' "$jem" eval temperature --model "$shipped" --data glyphs:seed=3,limit=200 \
+    --picture t.pdf --json
+fails 1 'classified rightly' "$jem" eval temperature "$@"
+works '"points": \[\[0, 0\]' "$jem" eval roc "$@" --ood letters:limit=20 --score log_px,mass \
+    --picture roc.png --json
+grep -q '\[1, 1\]\]' out || bad "the curve does not end at (1,1): $(tail -c 100 out)"
+[ "$(grep -o '"score"' out | wc -l)" = 2 ] || bad "not two curves"
+fails 2 'at most 4' "$jem" eval roc "$@" --ood uniform --score \
+    log_px,mass,max_logit,max_softmax,neg_entropy --picture roc.png
+works '"ood_counts": \[' "$jem" eval histograms "$@" --ood uniform --bins 7 --picture h.svg
+counts=$(grep in_counts out | tr -dc '0-9 ' | tr -s ' ' '\n' | grep -c .)
+[ "$counts" = 7 ] || bad "not 7 bins: $(cat out)"
+
+works '"eps": 0, "accuracy": 1' "$jem" eval attack "$@" --limit 8 --eps 0,64/255,1 --steps 5 \
+    --picture a.png --output a.npy
+grep -q '"eps": 0.25098' out || bad "no fraction: $(cat out)"
+holds "$(grep '"eps": 1' out | sed 's/.*accuracy": \([0-9.]*\).*/\1/') < 0.5" "an attack that works"
+head -c 80 a.npy | grep -aq '(8, 1, 28, 28)' || bad "shape of attacked images"
+works '"refined": true' "$jem" eval attack "$@" --limit 2 --eps 0.1 --norm l2 --refined --copies 2 \
+    --sampler.steps=1 --steps 2 --json
+works '"median": [0-9]' "$jem" eval distance "$@" --limit 8 --eps 1.5 --steps 6 --bisections 3 \
+    --picture d.png --output d.png
+works '"accuracy_refined": [01]' "$jem" eval refine "$@" --as-trained --steps 2 --copies 2 \
+    --copy-noise 0.1 --picture r.png
+grep -q '"sampler.steps": 2' out || bad "--steps does not go over --as-trained"
+for eps in '' 0.1, -1 nan 1/0 0.1x; do
+    fails 2 "eps: got" "$jem" eval attack "$@" "--eps=$eps"
+done
+fails 2 'ends in .npy or .png' "$jem" eval attack "$@" --eps 0.1 --output a.gif
+fails 2 'eps is missing' "$jem" eval distance "$@"
+fails 2 "got 'l1'" "$jem" eval attack "$@" --eps 0.1 --norm l1
+
+works '"frechet": 0$' "$jem" eval frechet "$@" --samples glyphs
+works '' "$jem" sample --model "$shipped" --count 12 --steps 1 --output x.npy
+works '"features": 64' "$jem" eval frechet "$@" --samples x.npy
+holds "$(number frechet) > 0.1" "noise is far from digits"
+works '"inception": [1-9]' "$jem" eval inception --model "$shipped" --samples x.npy --parts 3
+works '"parts": 10' "$jem" eval inception --model "$shipped" --samples glyphs:limit=40
+holds "$(number inception) > 2" "digits are of many classes"
+fails 2 'one of --samples and --features' "$jem" eval frechet "$@"
+fails 2 'one of --data and --reference' "$jem" eval frechet --model "$shipped" --samples x.npy
+fails 2 'model is missing' "$jem" eval frechet --data glyphs --samples x.npy
+fails 1 'expected float32 \[n,d\]' "$jem" eval frechet --features x.npy --reference x.npy
+fails 1 '13 parts' "$jem" eval inception --model "$shipped" --samples x.npy --parts 13
+for file in t.pdf roc.png h.svg a.png d.png r.png; do
+    [ -s $file ] || bad "no $file"
+done
+
+# ---- what training held out ----
+"$jem" train --data glyphs:size=12,limit=60 --iterations 30 --set sampler.steps=1 loader.batch=16 \
+    sampler.buffer=20 sampler.clamp=1 trainer.px=0 optimizer.rate=5e-3 trainer.validation=20 trainer.seed=5 --output run >out 2>err || bad "train: $(cat err)"
+works '"images": 20' "$jem" calibrate --model run/model.safetensors --data glyphs:size=12,limit=60 \
+    --held-out
+works '"images": 60' "$jem" calibrate --model run/model.safetensors --data glyphs:size=12,limit=60
+fails 1 'without trainer.validation' "$jem" calibrate --model m.safetensors --data glyphs:limit=60 \
+    --held-out
 
 [ $failed = 0 ] && echo "all good"
 exit $failed

@@ -179,4 +179,27 @@ START_TEST(curves)
 }
 END_TEST
 
-TESTS("eval golden", scores, attacks, curves)
+START_TEST(samples)
+{
+    make();
+    float *a = floats("frechet.a"), *b = floats("frechet.b"), *p = floats("inception.p");
+    const int64_t *shape = find(golden, "inception.p")->shape;
+    int64_t m = find(golden, "frechet.a")->shape[0], l = find(golden, "frechet.b")->shape[0];
+    int64_t d = find(golden, "frechet.a")->shape[1];
+    double got, deviation, scale = number("frechet.ab", 0);
+    OK(jem_eval_frechet(a, m, b, l, d, &got));
+    ck_assert_double_eq_tol(got, scale, 1e-9 * scale);
+    OK(jem_eval_frechet(a, m, b, 4, d, &got)); /* singular; the reference has roots of 1e-16 */
+    ck_assert_double_eq_tol(got, number("frechet.few_distance", 0), 1e-6 * scale);
+    OK(jem_eval_inception(p, shape[0], shape[1], 1, &got, &deviation));
+    ck_assert_double_eq_tol(got, number("inception.one", 0), 1e-9);
+    ck_assert(deviation == 0);
+    OK(jem_eval_inception(p, shape[0], shape[1], 4, &got, &deviation));
+    ck_assert_double_eq_tol(got, number("inception.splits", 0), 1e-9);
+    ck_assert_double_eq_tol(deviation, number("inception.splits", 1), 1e-9);
+    free(a), free(b), free(p);
+    drop();
+}
+END_TEST
+
+TESTS("eval golden", scores, attacks, curves, samples)
