@@ -141,7 +141,7 @@ done
 
 # ---- what training held out ----
 "$jem" train --data glyphs:size=12,limit=60 --iterations 30 --set sampler.steps=1 loader.batch=16 \
-    sampler.buffer=20 sampler.clamp=1 trainer.px=0 optimizer.rate=5e-3 trainer.validation=20 trainer.seed=5 --output run >out 2>err || bad "train: $(cat err)"
+    sampler.buffer=20 sampler.clamp=1 trainer.px=0 optimizer.rate=5e-3 trainer.validation=20 trainer.validate_every=30 trainer.seed=5 --output run >out 2>err || bad "train: $(cat err)"
 works '"images": 20' "$jem" calibrate --model run/model.safetensors --data glyphs:size=12,limit=60 \
     --held-out
 works '"images": 60' "$jem" calibrate --model run/model.safetensors --data glyphs:size=12,limit=60
