@@ -125,7 +125,8 @@ static jem_status compare(const gaussian *a, const gaussian *b, int64_t d, doubl
     JEM__TRY(jem__singular_sum(m, a->rank, b->rank, &cross));
     for (int64_t j = 0; j < d; j++) apart += (a->mean[j] - b->mean[j]) * (a->mean[j] - b->mean[j]);
     double spread = a->trace + b->trace - 2 * cross;
-    *distance = apart + (spread > 0 ? spread : 0); /* never below, but for rounding */
+    /* Never below 0 but for rounding, and nothing but rounding where so small. */
+    *distance = apart + (spread > 1e-12 * (a->trace + b->trace) ? spread : 0);
     return JEM_OK;
 }
 

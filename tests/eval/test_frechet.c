@@ -36,7 +36,7 @@ START_TEST(closed_forms)
     /* The same set, moved by v: |v|^2; scaled by s about its mean: (1-s)^2 tr A. */
     enum { N = 70, D = 9 };
     float *x = draw(N, D, 0, 1), y[N * D];
-    ck_assert(distance(x, N, x, N, D) < 1e-12);
+    ck_assert(distance(x, N, x, N, D) == 0);
     for (int i = 0; i < N * D; i++) y[i] = x[i] + (float)(i % D); /* rounds to float */
     ck_assert_double_eq_tol(distance(x, N, y, N, D), 204, 1e-4);
     double mean[D] = {0}, trace = 0;
