@@ -65,12 +65,12 @@ static int count(const int32_t *flags)
 
 static const char *const norms[] = {"attack.norm=linf", "attack.norm=l2"};
 
-START_TEST(inside_ball_and_box)
+static void check_bounds(const char *settings)
 {
     static float found[N * IMAGE], of_found[N * K];
     static const double eps[2][3] = {{0.01, 0.05, 1.5}, {0.1, 0.5, 20}};
     int32_t robust[N], answer[N];
-    make(2, "attack.restarts=2");
+    make(2, settings);
     for (int l2 = 0; l2 < 2; l2++) {
         int before = N;
         OK(jem_config_parse(config, norms[l2]));
@@ -90,6 +90,12 @@ START_TEST(inside_ball_and_box)
         ck_assert_int_lt(before, N); /* the largest eps breaks something */
     }
     drop();
+}
+
+START_TEST(inside_ball_and_box)
+{
+    check_bounds("attack.restarts=2");
+    check_bounds("model.energy=head"); /* of which the classes know nothing */
 }
 END_TEST
 

@@ -12,13 +12,14 @@ static float x[N * IMAGE], logits[N * K];
 static int32_t y[N];
 
 /* A tenth of the labels is not the model's own. */
-static void make(void)
+static void make(const char *settings)
 {
     uint32_t state = 3;
     OK(jem_config_create(&config));
     OK(jem_config_parse(config, "context.threads=2 model.classes=5 model.channels=1 "
                                 "model.height=12 model.width=12 model.seed=4 "
                                 "model.class_names=a,b,c,d,e"));
+    OK(jem_config_parse(config, settings));
     OK(jem_context_create(&context, config));
     OK(jem_model_create(&model, context, config));
     for (int i = 0; i < N * IMAGE; i++) {
@@ -43,11 +44,11 @@ static void drop(void)
     jem_config_destroy(config);
 }
 
-START_TEST(not_calibrated)
+static void check_uncalibrated(const char *settings)
 {
     static int32_t class[N], accepted[N];
     static float probability[N], log_px[N], energy[N];
-    make();
+    make(settings);
     OK(jem_model_predict(model, x, N, class, probability, log_px, accepted));
     OK(jem_model_energy(model, x, NULL, N, energy));
     for (int i = 0; i < N; i++) {
@@ -59,6 +60,15 @@ START_TEST(not_calibrated)
         ck_assert_float_eq_tol(log_px[i], -energy[i], 1e-5F);
         ck_assert_int_eq(accepted[i], -1);
     }
+    drop();
+}
+
+START_TEST(not_calibrated)
+{
+    int32_t class[N], accepted[1];
+    check_uncalibrated("");
+    check_uncalibrated("model.energy=head"); /* log p(x) is the head's, classes the logits' */
+    make("");
     OK(jem_model_predict(model, NULL, 0, NULL, NULL, NULL, NULL));
     OK(jem_model_predict(model, x, 1, NULL, NULL, NULL, accepted)); /* outputs may be NULL */
     FAILS(JEM_ERROR_ARGUMENT, jem_model_predict(NULL, x, 1, class, NULL, NULL, NULL), "model");
@@ -79,7 +89,7 @@ START_TEST(each_score)
     static float probability[N], s[N];
     double temperature, nll[2];
     float threshold;
-    make();
+    make("");
     OK(jem_eval_temperature(logits, y, N, K, &temperature));
     for (int i = 0; i < 8; i++) {
         char name[64];
@@ -137,7 +147,7 @@ START_TEST(kept_settings)
 {
     char text[1024];
     int32_t accepted;
-    make();
+    make("");
     OK(jem_config_parse(config, "calibration.score=refine_distance sampler.steps=3 "
                                 "sampler.noise=0.2"));
     OK(jem_model_calibrate(model, data, config));
