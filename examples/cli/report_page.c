@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct {
@@ -69,10 +70,12 @@ static int list(names *n, const char *folder)
     return code;
 }
 
+/* A file proper: a device or a pipe may have no end. */
 static int exists(const char *folder, const char *name, char *path, size_t capacity)
 {
+    struct stat s;
     join(path, capacity, folder, name);
-    return !access(path, R_OK);
+    return !stat(path, &s) && S_ISREG(s.st_mode) && !access(path, R_OK);
 }
 
 /* ---- Head: what matters at a glance ---- */

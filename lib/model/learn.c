@@ -169,6 +169,15 @@ static jem_status room_for_slots(jem_pass *pass, int64_t count)
     return JEM_OK;
 }
 
+/* Every worker may take every piece. */
+static jem_status slots_for_all(learning *l, int64_t workers)
+{
+    jem__slot *slot;
+    for (int64_t w = 0; w < workers; w++)
+        for (int64_t i = 0; i < l->count; i++) JEM__TRY(find_slot(l, l->pieces[i].plan, w, &slot));
+    return JEM_OK;
+}
+
 /* Room for the pieces and, behind them, the turns. */
 static jem_status room_for_pieces(learning *l, int64_t pieces)
 {
@@ -199,6 +208,7 @@ static jem_status learn_apart(jem_pass *pass, const jem__batch *batches, int64_t
     jem_status status = room_for_pieces(&l, pieces);
     if (!status) status = cut(&l, batches, count);
     if (!status) status = room_for_slots(pass, jem__pool_threads(pool) * l.kinds);
+    if (!status) status = slots_for_all(&l, jem__pool_threads(pool));
     if (!status) status = jem__model_refresh(pass->model);
     if (!status) status = jem__pool_run(pool, l.count, learn_task, &l);
     if (!status && cancelled(&l)) status = JEM_CANCELLED;

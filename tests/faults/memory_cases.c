@@ -157,6 +157,51 @@ CASE(jem_dataset_open_idx)
 MAKES(jem_dataset_create, jem_dataset, data,
       jem_dataset_create(&data, w->t.context, w->x, JEM_TYPE_F32, w->y, 6, C, H, W))
 
+/* The world's six images, whatever is asked. */
+static int32_t hand_out(void *user, const int64_t *indices, int64_t n, void *pixels,
+                        int32_t *labels)
+{
+    const world *w = user;
+    for (int64_t i = 0; i < n; i++) {
+        if (pixels)
+            memcpy((float *)pixels + i * C * H * W, w->x + indices[i] * C * H * W,
+                   C * H * W * sizeof(float));
+        if (labels) labels[i] = w->y[indices[i]];
+    }
+    return 0;
+}
+
+CASE(jem_dataset_create_callbacks)
+{
+    jem_dataset *data;
+    jem_status status;
+    const jem_dataset_callbacks callbacks = {sizeof callbacks, w, hand_out, NULL};
+    MADE(
+        status, data,
+        jem_dataset_create_callbacks(&data, w->t.context, &callbacks, JEM_TYPE_F32, 6, C, H, W, K));
+    jem_dataset_destroy(data);
+    return status;
+}
+
+CASE(jem_dataset_save)
+{
+    jem_status status;
+    TRIED(status, jem_dataset_save(w->t.data, in_folder("packed")));
+    return status;
+}
+
+CASE(jem_dataset_open_packed)
+{
+    jem_dataset *data;
+    jem_status status;
+    char source[4400];
+    OK(jem_dataset_save(w->t.data, in_folder("packed")));
+    snprintf(source, sizeof source, "packed:%s", in_folder("packed"));
+    MADE(status, data, jem_dataset_open(&data, w->t.context, source, NULL));
+    jem_dataset_destroy(data);
+    return status;
+}
+
 CASE(jem_dataset_subset)
 {
     static const int64_t chosen[3] = {1, 4, 2};
@@ -308,6 +353,23 @@ CASE(jem_eval_histogram)
     return status;
 }
 
+CASE(jem_eval_frechet)
+{
+    jem_status status;
+    double distance;
+    TRIED(status, jem_eval_frechet(w->x, 6, w->x + 24, 6, 4, &distance));
+    return status;
+}
+
+CASE(jem_eval_inception)
+{
+    static const float probabilities[] = {0.5F, 0.5F, 0.25F, 0.75F, 0.9F, 0.1F, 0.5F, 0.5F};
+    jem_status status;
+    double score;
+    TRIED(status, jem_eval_inception(probabilities, 4, 2, 2, &score, NULL));
+    return status;
+}
+
 CASE(jem_eval_ece)
 {
     jem_status status;
@@ -365,6 +427,9 @@ const case_of scoring_cases[] = {NAMED(jem_context_create),
                                  NAMED(jem_dataset_open),
                                  NAMED(jem_dataset_open_idx),
                                  NAMED(jem_dataset_create),
+                                 NAMED(jem_dataset_create_callbacks),
+                                 NAMED(jem_dataset_save),
+                                 NAMED(jem_dataset_open_packed),
                                  NAMED(jem_dataset_subset),
                                  NAMED(jem_dataset_split),
                                  NAMED(jem_eval_logits),
@@ -381,6 +446,8 @@ const case_of scoring_cases[] = {NAMED(jem_context_create),
                                  NAMED(jem_eval_roc),
                                  NAMED(jem_eval_threshold),
                                  NAMED(jem_eval_histogram),
+                                 NAMED(jem_eval_frechet),
+                                 NAMED(jem_eval_inception),
                                  NAMED(jem_eval_ece),
                                  NAMED(jem_eval_ood),
                                  NAMED(jem_array_load),
