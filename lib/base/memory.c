@@ -37,6 +37,15 @@ int32_t jem__multiply(int64_t a, int64_t b, int64_t *out)
     return 1;
 }
 
+jem_status jem__check_count(const char *function, const char *name, int64_t count, int64_t bytes)
+{
+    const int64_t most = (int64_t)1 << 56;
+    int64_t all;
+    if (jem__multiply(count, bytes, &all) && all <= most) return JEM_OK;
+    return jem__fail(JEM_ERROR_ARGUMENT, "%s: %s is %" PRId64 ", expected 0..%" PRId64, function,
+                     name, count, most / (bytes > 0 ? bytes : 1));
+}
+
 /* ---- A heap's blocks, with their headers ---- */
 
 static void count(jem__heap *heap, int64_t bytes)

@@ -14,6 +14,9 @@ void jem__free(void *pointer);
 char *jem__strdup(const char *text); /* NULL on failure (text set); free with jem__free */
 /* a * b into *out; 0 if it does not fit int64_t or is negative. */
 int32_t jem__multiply(int64_t a, int64_t b, int64_t *out);
+/* Refuses (ARGUMENT) a count of things of so many bytes that no address space holds, before
+   a caller's array is read to its end. */
+jem_status jem__check_count(const char *function, const char *name, int64_t count, int64_t bytes);
 
 /* Where blocks come from, and go back to; it lives as long as its creator and its last
    block. */

@@ -1,5 +1,6 @@
 /* Error text per thread, status names, versions. */
 #include "base/status.h"
+#include "base/version.h" /* of meson.build */
 #include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -116,9 +117,9 @@ const char *jem_status_name(jem_status status)
 
 const char *jem_version(void)
 {
-    return "0.1.0";
+    return JEM__RELEASE;
 }
 int32_t jem_abi_version(void)
 {
-    return 0;
+    return JEM__ABI;
 }

@@ -98,7 +98,11 @@ static jem_status make_temporary(jem__writer *w)
 jem_status jem__writer_open(jem__writer **out, const char *path)
 {
     jem__writer *w = NULL;
+    struct stat info;
     *out = NULL;
+    /* A rename would put a file in the place of a device or a pipe. */
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return jem__fail(JEM_ERROR_IO, "%s: cannot replace: not a regular file", path);
     JEM__TRY(jem__calloc(&w, 1, sizeof *w));
     w->fd = -1;
     w->keep = 1;

@@ -1,4 +1,5 @@
 /* Losses on logits: value and derivative, mean over the batch. */
+#include "base/memory.h"
 #include "base/status.h"
 #include "energy/energy.h"
 #include <inttypes.h>
@@ -13,6 +14,8 @@ static jem_status check(const char *function, const float *logits, const int32_t
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "%s: n = %" PRId64 ", k = %" PRId64 ", expected both >= 1", function, n,
                          k);
+    JEM__TRY(jem__check_count(function, "k", k, sizeof *logits));
+    JEM__TRY(jem__check_count(function, "n", n, k * (int64_t)sizeof *logits));
     for (int64_t i = 0; y && i < n; i++)
         if (y[i] < 0 || y[i] >= k)
             return jem__fail(JEM_ERROR_ARGUMENT,

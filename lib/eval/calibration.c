@@ -19,9 +19,9 @@ jem_status jem__eval_check(const char *function, const float *logits, const int3
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "%s: n is %" PRId64 " and k %" PRId64 ", expected at least 1", function, n,
                          k);
-    if (!jem__multiply(n, k, &values))
-        return jem__fail(JEM_ERROR_ARGUMENT,
-                         "%s: n is %" PRId64 " and k %" PRId64 ", too many logits", function, n, k);
+    JEM__TRY(jem__check_count(function, "k", k, sizeof *logits));
+    JEM__TRY(jem__check_count(function, "n", n, k * (int64_t)sizeof *logits));
+    values = n * k;
     for (int64_t i = 0; i < n; i++)
         if (y[i] < 0 || y[i] >= k)
             return jem__fail(JEM_ERROR_ARGUMENT,

@@ -105,7 +105,8 @@ static jem_status check_sets(const char *function, const float *in, int64_t n_in
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "%s: n_in is %" PRId64 " and n_out %" PRId64 ", expected at least 1",
                          function, n_in, n_out);
-    return JEM_OK;
+    JEM__TRY(jem__check_count(function, "n_in", n_in, sizeof *in));
+    return jem__check_count(function, "n_out", n_out, sizeof *out);
 }
 
 jem_status jem_eval_ood(const float *in, int64_t n_in, const float *out, int64_t n_out,
@@ -192,7 +193,7 @@ static jem_status check_scores(const char *function, const float *scores, int64_
     if (n < 1)
         return jem__fail(JEM_ERROR_ARGUMENT, "%s: n is %" PRId64 ", expected at least 1", function,
                          n);
-    return JEM_OK;
+    return jem__check_count(function, "n", n, sizeof *scores);
 }
 
 jem_status jem_eval_threshold(const float *scores, int64_t n, double accept, float *threshold)
@@ -222,6 +223,7 @@ jem_status jem_eval_histogram(const float *scores, int64_t n, double low, double
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "%s: got %" PRId64 " bins from %g to %g, expected low < high, 1 at least",
                          function, bins, low, high);
+    JEM__TRY(jem__check_count(function, "bins", bins, sizeof *count));
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(scores[i]))
             return jem__fail(JEM_ERROR_ARGUMENT,
@@ -229,9 +231,9 @@ jem_status jem_eval_histogram(const float *scores, int64_t n, double low, double
                              (double)scores[i]);
     memset(count, 0, (size_t)bins * sizeof *count);
     for (int64_t i = 0; i < n; i++) {
+        if (scores[i] < low || scores[i] > high) continue;
         double share = (scores[i] - low) / (high - low);
         int64_t bin = (int64_t)(share * (double)bins);
-        if (scores[i] < low || scores[i] > high) continue;
         count[bin < bins ? bin : bins - 1]++;
     }
     return JEM_OK;

@@ -25,6 +25,7 @@ jem_status jem_model_prepare(const jem_model *model, const uint8_t *pixels, int6
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "jem_model_prepare: stride %" PRId64 " bytes, expected at least %" PRId64,
                          stride, width * bytes);
+    JEM__TRY(jem__check_count("jem_model_prepare", "stride", stride, height));
     if (!resize && (width != to.w || height != to.h))
         return jem__fail(JEM_ERROR_SHAPE,
                          "jem_model_prepare: image is %" PRId64 "x%" PRId64 ", expected %" PRId64

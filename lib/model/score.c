@@ -26,6 +26,7 @@ jem_status jem__model_check(const jem_model *model, const char *function, const 
 {
     const jem__image in = model->graph.input;
     int64_t image = in.c * in.h * in.w;
+    JEM__TRY(jem__check_count(function, "n", n, image * (int64_t)sizeof *x));
     for (int64_t i = 0; i < n; i++) {
         const float *at = x + i * image;
         int64_t bad = first_bad(at, image);
