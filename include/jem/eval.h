@@ -12,6 +12,7 @@ extern "C" {
 /* ---- On arrays: any thread. Errors: ARGUMENT (NULL, counts < 1, bad labels,
    non-finite values), MEMORY. logits [n,k], y [n]. */
 
+/* Share of images whose largest logit is that of their label: 0..1. */
 JEM_API jem_status jem_eval_accuracy(const float *logits, const int32_t *y, int64_t n, int64_t k,
                                      double *accuracy);
 /* Mean -log p(y|x), in nats. */

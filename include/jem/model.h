@@ -147,6 +147,7 @@ enum {
         2 /* running mean and variance, act norm's `initialized`: no gradient */
 };
 
+/* The number of parameters, statistics included; 0 for NULL. */
 JEM_API int64_t jem_model_parameter_count(const jem_model *model);
 /* name is valid as long as the model; shape has room for 4 dimensions.
    Outputs may be NULL. */

@@ -97,12 +97,30 @@ START_TEST(writing_is_atomic)
     FAILS(JEM_ERROR_IO, jem__writer_open(&writer, "/nonexistent/x"), "/nonexistent/x");
     /* Over a folder: the rename fails, and nothing is left behind. */
     in_folder("taken");
-    ck_assert_int_eq(mkdir(path, 0777), 0);
     OK(jem__writer_open(&writer, path));
+    ck_assert_int_eq(mkdir(path, 0777), 0);
     FAILS(JEM_ERROR_IO, jem__writer_commit(writer), "taken");
     char left[4300];
     snprintf(left, sizeof left, "%s.tmp.%ld.0", path, (long)getpid());
     ck_assert(!jem__file_exists(left));
+}
+END_TEST
+
+/* Devices, pipes and folders are not files to be replaced, also behind a link. */
+START_TEST(only_files_are_replaced)
+{
+    jem__writer *writer;
+    struct stat info;
+    char link[4300];
+    in_folder("pipe");
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    FAILS(JEM_ERROR_IO, jem__writer_open(&writer, path), "not a regular file");
+    ck_assert_ptr_null(writer);
+    snprintf(link, sizeof link, "%s.link", path);
+    ck_assert_int_eq(symlink(path, link), 0);
+    FAILS(JEM_ERROR_IO, jem__writer_open(&writer, link), "not a regular file");
+    ck_assert(stat(path, &info) == 0 && S_ISFIFO(info.st_mode));
+    FAILS(JEM_ERROR_IO, jem__writer_open(&writer, test_path("")), "not a regular file");
 }
 END_TEST
 
@@ -187,5 +205,5 @@ START_TEST(what_killed_writers_left_is_removed)
 }
 END_TEST
 
-TESTS("file", reading, gzip, writing_is_atomic, older_files_are_kept, two_writers,
-      what_killed_writers_left_is_removed)
+TESTS("file", reading, gzip, writing_is_atomic, only_files_are_replaced, older_files_are_kept,
+      two_writers, what_killed_writers_left_is_removed)
