@@ -8,8 +8,8 @@ set -eu
 packages="gcc g++ libc6-dev meson ninja-build cmake pkg-config libdnnl-dev libpng-dev zlib1g-dev
   libcairo2-dev check libsubunit-dev"
 case "${1:-}" in
---tests) packages="$packages locales python3 clang abigail-tools" ;;
---ci) packages="$packages locales python3 clang abigail-tools clang-format" ;;
+--tests) packages="$packages locales python3 python3-numpy luajit clang abigail-tools" ;;
+--ci) packages="$packages locales python3 python3-numpy luajit clang abigail-tools clang-format" ;;
 --slow) packages="$packages locales python3 python3-torch python3-numpy chromium" ;;
 esac
 

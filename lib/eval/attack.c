@@ -247,6 +247,7 @@ jem_status jem_eval_attack(jem_model *model, const float *x, const int32_t *y, i
     static const char function[] = "jem_eval_attack";
     const call c = {x, y, n, first, eps, 0, robust, NULL, adversarial};
     JEM__TRY(check(function, model, x, y, n, eps, robust));
+    JEM__ENTER(jem__model_context(model), function);
     return n ? run_call(function, &c, model, config) : JEM_OK;
 }
 
@@ -259,5 +260,6 @@ jem_status jem_eval_attack_distance(jem_model *model, const float *x, const int3
                     first, eps,      jem__config_i64(config, "attack.bisections"),
                     NULL,  distance, adversarial};
     JEM__TRY(check(function, model, x, y, n, eps, distance));
+    JEM__ENTER(jem__model_context(model), function);
     return n ? run_call(function, &c, model, config) : JEM_OK;
 }

@@ -98,7 +98,7 @@ void jem_pass_destroy(jem_pass *pass)
 jem_status jem_pass_set_stream(jem_pass *pass, int64_t stream, int64_t number)
 {
     JEM__REQUIRE(pass, "jem_pass_set_stream");
-    if (stream < 0 || number < 0)
+    if (stream < 0 || number < 0 || number > INT64_MAX / 2) /* it counts up */
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "jem_pass_set_stream: got %" PRId64 ", %" PRId64 ", expected numbers >= 0",
                          stream, number);

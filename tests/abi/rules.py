@@ -97,7 +97,7 @@ def check(root):
         api = headers.read(os.path.join(root, "include"))
     except ValueError as error:
         return [str(error)], None
-    nouns = {h.removeprefix("jem_") for h in api.handles} | {"eval", "loss"}
+    nouns = {re.sub(r"^jem[_/]|\.h$", "", name) for name in api.handles + api.files}
     with open(os.path.join(root, "tests/abi/test_values.c"), encoding="utf-8") as file:
         pins = re.sub(r"\s+", " ", file.read())
     count = 0
