@@ -99,6 +99,13 @@ JEM_API const char *jem_trainer_metric_name(int64_t index);
 JEM_API jem_status jem_trainer_metrics(const jem_trainer *trainer, double *values,
                                        int64_t capacity);
 
+/* Bytes that the trainer's context holds now, and the most that it will hold during the
+   run, the trainer, its model and its data included; without oneDNN's own (some 10 MB).
+   Compiles what a step needs, which the first step would do otherwise, and allocates no
+   activations: ask before the run whether it fits. Either output may be NULL. Errors:
+   ARGUMENT, MEMORY, BACKEND. */
+JEM_API jem_status jem_trainer_memory(jem_trainer *trainer, int64_t *bytes, int64_t *most);
+
 /* The trainer's parts, borrowed: valid as long as the trainer. */
 JEM_API jem_sampler *jem_trainer_sampler(jem_trainer *trainer);
 JEM_API jem_model *jem_trainer_model(jem_trainer *trainer);

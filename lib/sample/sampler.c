@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "model/footprint.h"
 #include "model/model.h"
 #include "sample/buffer.h"
 #include "sample/langevin.h"
@@ -236,13 +237,18 @@ static jem_status move(void *user, int64_t step, int64_t first, int64_t n, float
     return JEM_OK;
 }
 
+/* The pass of one image: a walk arranges its own slices, for any n. */
+static jem_status need_pass(jem_sampler *s)
+{
+    return s->pass ? JEM_OK : jem_pass_create(&s->pass, s->model, s->mode, 1);
+}
+
 static jem_status walk(jem_sampler *s, float *x, const int32_t *y, int64_t n, uint64_t chain,
                        int64_t step, int64_t steps)
 {
     walk_user user = {s, chain, step};
     jem__walk w = {.user = &user, .y = y, .steps = steps, .cancel = &s->cancel, .move = move};
-    /* The pass of one image: a walk arranges its own slices, for any n. */
-    if (!s->pass) JEM__TRY(jem_pass_create(&s->pass, s->model, s->mode, 1));
+    JEM__TRY(need_pass(s));
     JEM__TRY(jem_pass_set_stream(s->pass, DROPOUT_STREAM, (int64_t)(chain & ~drawn_chain)));
     jem_status status = s->cancel ? JEM_CANCELLED : jem__pass_walk(s->pass, x, n, &w);
     if (status == JEM_CANCELLED) s->cancel = 0;
@@ -291,6 +297,18 @@ static jem_status room_for(jem_sampler *s, int64_t n)
     jem__free(drop.start);
     if (!status) *p = fresh;
     return status;
+}
+
+jem_status jem__sampler_draw_bytes(jem_sampler *s, int64_t n, int64_t waiting, int64_t *bytes)
+{
+    const jem__buffer *b = &s->buffer;
+    const int64_t image = s->image * (int64_t)sizeof(float);
+    const int64_t chain = 2 * (int64_t)sizeof(int64_t) + (int64_t)sizeof(int32_t) + image;
+    JEM__TRY(need_pass(s));
+    JEM__TRY(jem__pass_run_bytes(s->pass, n, bytes));
+    if (!b->values) *bytes += b->slots * (image + (int64_t)sizeof *b->age);
+    if (waiting > s->pending.room) *bytes += (waiting - s->pending.room) * chain;
+    return JEM_OK;
 }
 
 /* Where each chain begins, into x and pending.start; its age so far. first is the

@@ -29,6 +29,11 @@ void jem__sampler_pending_stats(const jem_sampler *sampler, double *distance, do
 /* From the next draw on: steps of a draw, and the seed of slots, starts and noise. */
 void jem__sampler_set_run(jem_sampler *sampler, int64_t steps, uint64_t seed);
 
+/* How much more memory the sampler holds after draws of up to n chains, with so many
+   pending at once. */
+jem_status jem__sampler_draw_bytes(jem_sampler *sampler, int64_t n, int64_t pending,
+                                   int64_t *bytes);
+
 /* A cancel that no call has taken up yet; taking it up clears it. */
 int32_t jem__sampler_cancelled(const jem_sampler *sampler);
 const volatile int32_t *jem__sampler_cancel_flag(const jem_sampler *sampler);

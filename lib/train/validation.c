@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "data/dataset.h"
 #include "energy/energy.h"
+#include "model/footprint.h"
 #include "train/trainer.h"
 #include <inttypes.h>
 #include <jem/loss.h>
@@ -102,6 +103,16 @@ static int32_t better(const jem__validation *v, const double *now)
     if (!v->by_nll && accuracy != v->results[JEM__BEST_ACCURACY])
         return accuracy > v->results[JEM__BEST_ACCURACY];
     return nll < v->results[JEM__BEST_NLL];
+}
+
+jem_status jem__validation_bytes(const jem__validation *v, jem_model *model, int64_t *bytes)
+{
+    int64_t count, c, h, w, classes;
+    JEM__TRY(jem_dataset_info(v->data, &count, &c, &h, &w, NULL));
+    JEM__TRY(jem_model_info(model, NULL, NULL, NULL, &classes, NULL));
+    JEM__TRY(jem__model_score_bytes(model, count < CHUNK ? count : CHUNK, bytes));
+    *bytes += CHUNK * (c * h * w + classes) * (int64_t)sizeof(float);
+    return JEM_OK;
 }
 
 jem_status jem__validation_run(jem__validation *v, jem_model *model, int64_t step,

@@ -31,4 +31,8 @@ int32_t jem__validation_due(const jem__validation *validation, int64_t step);
 jem_status jem__validation_run(jem__validation *validation, jem_model *model, int64_t step,
                                const volatile int32_t *cancel);
 
+/* How much more memory validations take. */
+jem_status jem__validation_bytes(const jem__validation *validation, jem_model *model,
+                                 int64_t *bytes);
+
 #endif

@@ -1,0 +1,41 @@
+/* What a run will hold at most: what there is, and what its steps make when first needed. */
+#include "base/status.h"
+#include "model/footprint.h"
+#include "train/trainer.h"
+
+static int64_t positive(int64_t bytes)
+{
+    return bytes > 0 ? bytes : 0;
+}
+
+/* The sampler draws for p(x), then for p(x,y); the passes learn from what was drawn. */
+static jem_status missing(jem_trainer *t, int64_t *bytes)
+{
+    int64_t px = t->px > 0 ? t->px_batch : 0, pxy = t->pxy > 0 ? t->batch : 0;
+    int64_t labelled = t->pyx > 0 || t->pxy > 0 ? t->batch : 0, more;
+    const int64_t sizes[] = {px, px, pxy, labelled};
+    *bytes = 0;
+    if (px + pxy > 0) {
+        JEM__TRY(jem__sampler_draw_bytes(t->sampler, px > pxy ? px : pxy, px + pxy, &more));
+        *bytes += positive(more);
+    }
+    JEM__TRY(jem__pass_learn_bytes(t->pass, sizes, 4, &more));
+    *bytes += positive(more);
+    if (t->validation.data) {
+        JEM__TRY(jem__validation_bytes(&t->validation, t->model, &more));
+        *bytes += positive(more);
+    }
+    return JEM_OK;
+}
+
+jem_status jem_trainer_memory(jem_trainer *trainer, int64_t *bytes, int64_t *most)
+{
+    int64_t now, more;
+    JEM__REQUIRE(trainer, "jem_trainer_memory");
+    JEM__ENTER(jem__model_context(trainer->model), "jem_trainer_memory");
+    JEM__TRY(missing(trainer, &more)); /* compiles: before the count */
+    JEM__TRY(jem_context_memory(jem__model_context(trainer->model), &now, NULL));
+    if (bytes) *bytes = now;
+    if (most) *most = now + more;
+    return JEM_OK;
+}

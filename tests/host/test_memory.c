@@ -1,0 +1,118 @@
+/* The memory that a run is said to take, against what it then takes: of the context to a
+   few percent, of the process within 15 %. Each case is a process of its own. */
+#include "helpers.h"
+#include <sys/wait.h>
+
+typedef struct result {
+    int64_t now, most;       /* as told before the run */
+    int64_t peak;            /* of the context */
+    int64_t before, process; /* of the process, in bytes: before the context, at the peak */
+} result;
+
+/* VmRSS and VmHWM, in kB. */
+static int64_t of_process(const char *what)
+{
+    char line[200];
+    long long kb = -1;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, what, strlen(what)) == 0) kb = atoll(line + strlen(what) + 1);
+    if (f) fclose(f);
+    return kb * 1024;
+}
+
+/* oneDNN's code is touched once, so that it is not counted as the run's. */
+static void warm_up(void)
+{
+    jem_context *context = test_context(1);
+    jem_model *model;
+    float x[3 * 32 * 32] = {0}, energy;
+    OK(jem_model_create(&model, context, NULL));
+    OK(jem_model_energy(model, x, NULL, 1, &energy));
+    jem_model_destroy(model);
+    jem_context_destroy(context);
+}
+
+static void run(const char *settings, result *r)
+{
+    jem_config *config;
+    jem_context *context;
+    jem_dataset *data;
+    jem_model *model;
+    jem_trainer *trainer;
+    OK(jem_config_create(&config));
+    OK(jem_config_parse(config, "context.threads=2 dataset.size=32 dataset.channels=3 "
+                                "dataset.limit=300 sampler.steps=1 trainer.iterations=2 "
+                                "optimizer.rate=1e-5"));
+    OK(jem_config_parse(config, settings));
+    r->before = of_process("VmRSS");
+    OK(jem_context_create(&context, config));
+    OK(jem_dataset_open(&data, context, "glyphs:", config));
+    OK(jem_model_create(&model, context, config));
+    OK(jem_trainer_create(&trainer, model, data, config));
+    OK(jem_trainer_memory(trainer, &r->now, &r->most));
+    OK(jem_trainer_run(trainer, NULL));
+    r->process = of_process("VmHWM");
+    OK(jem_context_memory(context, NULL, &r->peak));
+    int64_t again;
+    OK(jem_trainer_memory(trainer, NULL, &again));
+    ck_assert_int_le(llabs(again - r->most), r->most / 50);
+    jem_trainer_destroy(trainer);
+    jem_model_destroy(model);
+    jem_dataset_destroy(data);
+    jem_context_destroy(context);
+    jem_config_destroy(config);
+}
+
+static result measure(const char *settings)
+{
+    int ends[2], status;
+    result r = {0};
+    ck_assert_int_eq(pipe(ends), 0);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        warm_up();
+        run(settings, &r);
+        _exit(write(ends[1], &r, sizeof r) == sizeof r ? 0 : 1);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(status == 0, "%s: status %x", settings, (unsigned)status);
+    ck_assert_int_eq(read(ends[0], &r, sizeof r), sizeof r);
+    close(ends[0]);
+    close(ends[1]);
+    return r;
+}
+
+static void expect_close(const char *what, const char *settings, int64_t told, int64_t measured,
+                         double share)
+{
+    double ratio = (double)told / (double)measured;
+    printf("%s: %s: told %.1f MB, measured %.1f MB\n", settings, what, (double)told / 1e6,
+           (double)measured / 1e6);
+    ck_assert_msg(ratio > 1 - share && ratio < 1 + share, "%s: %s: told %g MB, measured %g MB",
+                  settings, what, (double)told / 1e6, (double)measured / 1e6);
+}
+
+START_TEST(told_before_the_run)
+{
+    static const char *const cases[] = {
+        "model.depth=10 loader.batch=16",
+        "model.depth=10 loader.batch=64 sampler.buffer=500",
+        "model.depth=10 loader.batch=24 model.norm=batch sampler.mode=training "
+        "sampler.buffer=500",
+        "model.depth=16 model.widen_factor=2 loader.batch=16 sampler.buffer=500",
+        "model.depth=16 model.widen_factor=2 loader.batch=32 trainer.px_batch=8 "
+        "optimizer.name=sgd trainer.pxy=1 trainer.validation=50 trainer.validate_every=1 "
+        "sampler.buffer=500",
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        result r = measure(cases[i]);
+        ck_assert_int_lt(r.now, r.most);
+        expect_close("context", cases[i], r.most, r.peak, 0.05);
+        expect_close("process", cases[i], r.most, r.process - r.before, 0.15);
+    }
+}
+END_TEST
+
+TESTS("memory", told_before_the_run)
