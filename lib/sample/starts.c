@@ -138,7 +138,6 @@ jem_status jem_starts_info(const jem_model *model, int64_t *rank, int64_t *bytes
     jem__tensor_info t;
     const char *const names[] = {mean_name, rest_name, factor_name};
     JEM__REQUIRE(model, "jem_starts_info");
-    JEM__ENTER(jem__model_context(model), "jem_starts_info");
     if (rank) *rank = 0;
     if (bytes) *bytes = 0;
     if (explained) *explained = 0;

@@ -62,6 +62,7 @@ HANDLES = {
 }
 OVERRIDES = {
     ("jem_array_load", "path"): ["array_path"] + TEXTS + ["model_path"],
+    ("jem_sampler_buffer_load", "path"): ["checkpoint_path"] + TEXTS + ["model_path"],
     ("jem_config_load", "path"): ["checkpoint_path"] + TEXTS + ["model_path"],
     ("jem_model_load", "path"): ["model_path"] + TEXTS + ["array_path"],
     ("jem_trainer_resume", "path"): ["checkpoint_path"] + TEXTS + ["model_path"],
@@ -98,7 +99,7 @@ jem_eval_ood jem_eval_roc jem_eval_threshold jem_eval_histogram jem_eval_tempera
 jem_context_create jem_context_create_ jem_context_threads jem_context_memory jem_dataset_info jem_dataset_read
 jem_loader_tell jem_loader_seek jem_model_info jem_model_precision jem_model_input_range
 jem_model_parameter_ jem_model_gradient_get jem_model_gradient_map jem_optimizer_set_rate
-jem_pass_set_stream jem_pass_hold_statistics jem_sampler_buffer_info jem_sampler_stats
+jem_pass_set_stream jem_pass_hold_statistics jem_sampler_buffer_info jem_sampler_buffer_age jem_sampler_stats
 jem_trainer_progress jem_trainer_metrics jem_trainer_rollbacks""".split()
 
 
