@@ -1,9 +1,13 @@
-/* Reference counts shared by all handles. */
+/* What handles share between threads: reference counts, and flags to cancel. */
 #ifndef JEM__BASE_OBJECT_H
 #define JEM__BASE_OBJECT_H
 
 #include <stdatomic.h>
 #include <stdint.h>
+
+/* Set from any thread and from signal handlers. */
+typedef _Atomic int32_t jem__flag;
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler needs it without a lock");
 
 typedef struct jem__count {
     atomic_int_fast64_t n;

@@ -14,7 +14,7 @@ typedef struct piece {
 
 typedef struct learning {
     jem_pass *pass;
-    const volatile int32_t *cancel;
+    const jem__flag *cancel;
     piece *pieces;
     int64_t count, kinds; /* pieces; different plans at most */
     /* Each parameter's gradient takes the pieces in turn, so that workers follow one
@@ -197,7 +197,7 @@ static jem_status room_for_pieces(learning *l, int64_t pieces)
 }
 
 static jem_status learn_apart(jem_pass *pass, const jem__batch *batches, int64_t count,
-                              const volatile int32_t *cancel)
+                              const jem__flag *cancel)
 {
     learning l = {.pass = pass, .cancel = cancel, .kinds = 1 + count};
     int64_t pieces = 0;
@@ -244,7 +244,7 @@ static jem_status learn_coupled(jem_pass *pass, const jem__batch *b)
 }
 
 jem_status jem__pass_learn(jem_pass *pass, const jem__batch *batches, int64_t count,
-                           const volatile int32_t *cancel)
+                           const jem__flag *cancel)
 {
     pass->version = -1;
     if (count == 0) return JEM_OK;

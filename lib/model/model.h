@@ -50,7 +50,7 @@ typedef struct jem__walk {
     void *user;
     const int32_t *y; /* [n] or NULL */
     int64_t steps;
-    const volatile int32_t *cancel; /* polled before each step; may be NULL */
+    const jem__flag *cancel; /* polled before each step; may be NULL */
     /* Images first..first+n-1 at step 0..steps-1: x [n,C,H,W] may be changed,
        dx = dE/dx, energy [n]. Runs on worker threads, one slice at a time.
        A negative status stops the walk. */
@@ -83,6 +83,6 @@ typedef struct jem__batch {
    takes a slice forward and at once back, so that activations of a few slices
    exist at a time. mode of the pass: GRADIENT or TRAIN. JEM_CANCELLED if *cancel is set. */
 jem_status jem__pass_learn(jem_pass *pass, const jem__batch *batches, int64_t count,
-                           const volatile int32_t *cancel);
+                           const jem__flag *cancel);
 
 #endif

@@ -42,7 +42,7 @@ struct jem_sampler {
     jem__buffer buffer;
     pending pending;
     stats last, next; /* means of the last draw; sums of the pending ones */
-    volatile int32_t cancel;
+    jem__flag cancel;
 };
 
 /* ---- Life ---- */
@@ -124,7 +124,7 @@ int32_t jem__sampler_cancelled(const jem_sampler *s)
     return s->cancel;
 }
 
-const volatile int32_t *jem__sampler_cancel_flag(const jem_sampler *s)
+const jem__flag *jem__sampler_cancel_flag(const jem_sampler *s)
 {
     return &s->cancel;
 }

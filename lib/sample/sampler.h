@@ -2,6 +2,7 @@
 #ifndef JEM__SAMPLE_SAMPLER_H
 #define JEM__SAMPLE_SAMPLER_H
 
+#include "base/object.h"
 #include <jem/sampler.h>
 
 /* The state that a continued run depends on: buffer values [slots,C,H,W], steps
@@ -36,7 +37,7 @@ jem_status jem__sampler_draw_bytes(jem_sampler *sampler, int64_t n, int64_t pend
 
 /* A cancel that no call has taken up yet; taking it up clears it. */
 int32_t jem__sampler_cancelled(const jem_sampler *sampler);
-const volatile int32_t *jem__sampler_cancel_flag(const jem_sampler *sampler);
+const jem__flag *jem__sampler_cancel_flag(const jem_sampler *sampler);
 void jem__sampler_cancel_taken(jem_sampler *sampler);
 
 /* Blocks of slots by class, as sampler.conditional has them, before the first draw:

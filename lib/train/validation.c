@@ -78,7 +78,7 @@ static jem_status judge_chunk(judgement *j, int64_t first, int64_t n)
     return JEM_OK;
 }
 
-static jem_status judge(judgement *j, const volatile int32_t *cancel, double *results)
+static jem_status judge(judgement *j, const jem__flag *cancel, double *results)
 {
     int64_t count, c, h, w;
     JEM__TRY(jem_dataset_info(j->validation->data, &count, &c, &h, &w, NULL));
@@ -116,7 +116,7 @@ jem_status jem__validation_bytes(const jem__validation *v, jem_model *model, int
 }
 
 jem_status jem__validation_run(jem__validation *v, jem_model *model, int64_t step,
-                               const volatile int32_t *cancel)
+                               const jem__flag *cancel)
 {
     judgement j = {.validation = v, .model = model};
     double now[2];

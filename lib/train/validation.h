@@ -2,6 +2,7 @@
 #ifndef JEM__TRAIN_VALIDATION_H
 #define JEM__TRAIN_VALIDATION_H
 
+#include "base/object.h"
 #include <jem/dataset.h>
 #include <jem/model.h>
 
@@ -29,7 +30,7 @@ int32_t jem__validation_due(const jem__validation *validation, int64_t step);
 /* Judges the model after `step`; nothing changes unless it ends well. JEM_CANCELLED if
  *cancel gets set. */
 jem_status jem__validation_run(jem__validation *validation, jem_model *model, int64_t step,
-                               const volatile int32_t *cancel);
+                               const jem__flag *cancel);
 
 /* How much more memory validations take. */
 jem_status jem__validation_bytes(const jem__validation *validation, jem_model *model,

@@ -325,7 +325,7 @@ END_TEST
 START_TEST(cut_short)
 {
     const char *settings = "trainer.validation=24 trainer.validate_every=2 trainer.iterations=6";
-    const volatile int32_t cancel = 1;
+    const jem__flag cancel = 1;
     tiny a = tiny_of(1, settings), b = tiny_of(1, settings);
     jem_model *one, *two;
     int64_t step, other;
@@ -364,7 +364,7 @@ END_TEST
 START_TEST(broken_models_are_not_the_best)
 {
     tiny t = tiny_of(1, "trainer.validation=24 trainer.validate_every=1");
-    const volatile int32_t go = 0;
+    const jem__flag go = 0;
     jem__validation *v = &t.trainer->validation;
     jem_model *broken, *best;
     float *bias;
