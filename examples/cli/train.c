@@ -236,8 +236,9 @@ static int make_model(run *r)
 
 static void tell_start(const run *r)
 {
-    int64_t threads = 0, classes = 0, weights = 0;
+    int64_t threads = 0, classes = 0, weights = 0, memory = 0;
     const char *precision = "";
+    jem_trainer_memory(r->trainer, NULL, &memory);
     jem_context_threads(r->context, &threads);
     jem_model_precision(r->model, &precision);
     jem_model_info(r->model, NULL, NULL, NULL, &classes, NULL);
@@ -249,10 +250,11 @@ static void tell_start(const run *r)
     }
     fprintf(stderr,
             "%s: %" PRId64 " images %" PRId64 "x%" PRId64 "x%" PRId64 ", %" PRId64
-            " classes; %" PRId64 " parameters; %s; %" PRId64 " threads; step %" PRId64
+            " classes; %" PRId64 " parameters; %s; %" PRId64 " threads; %.*f MB; step %" PRId64
             " of %" PRId64 "\n",
             given.data, r->data.count, r->data.channels, r->data.height, r->data.width, classes,
-            weights, precision, threads, r->step, r->iterations);
+            weights, precision, threads, memory < 10000000, (double)memory / 1e6, r->step,
+            r->iterations);
 }
 
 static int set_up(run *r)

@@ -79,15 +79,15 @@ def strip(text):
 
 
 def paragraph_comment(text, at):
-    """The first comment of the paragraph (no empty line inside) that holds place at.
+    """The last comment before place at in its paragraph, which has no empty line.
 
-    A paragraph documents all that it declares: "Set one key." and the three calls below.
+    A comment documents all below it: "Set one key." and the three calls that follow.
     """
     # Empty lines inside a comment end no paragraph.
     solid = re.sub(r"/\*.*?\*/", lambda m: re.sub(r"\s", "x", m.group(0)), text[:at], flags=re.S)
     breaks = [m.end() for m in re.finditer(r"\n[ \t]*\n", solid)]
-    comment = re.search(r"/\*.*?\*/", text[breaks[-1] if breaks else 0:at], re.S)
-    return plain(comment.group(0)) if comment else ""
+    comments = re.findall(r"/\*.*?\*/", text[breaks[-1] if breaks else 0:at], re.S)
+    return plain(comments[-1]) if comments else ""
 
 
 def read_header(api, text, header):
