@@ -153,7 +153,7 @@ void jem__trainer_tell_validation(jem_trainer *t)
 /* Of the average, if there is one. */
 jem_status jem__trainer_validate(jem_trainer *t)
 {
-    const volatile int32_t *cancel = jem__sampler_cancel_flag(t->sampler);
+    const jem__flag *cancel = jem__sampler_cancel_flag(t->sampler);
     jem_model *model = t->model;
     if (!jem__validation_due(&t->validation, t->step)) return JEM_OK;
     if (t->average.values) JEM__TRY(jem__model_with(&model, t->model, t->average.values));

@@ -23,13 +23,17 @@ LABELS = "NULL minus_ones huge_labels".split()
 
 # What a parameter of this name takes, whatever the function: good value first.
 VALUES = {
-    **{n: ["2"] + COUNTS for n in "n n_in n_out count steps per_class".split()},
+    **{n: ["2"] + COUNTS for n in "n n_in n_out n_a n_b d parts count steps per_class".split()},
     **{n: ["10"] + COUNTS for n in "k classes bins".split()},
     **{n: ["0"] + COUNTS + ["3"] for n in
        "first index number position step stream gap seed".split()},
     "resize": ["0"] + ENUMS, "hold": ["0"] + ENUMS,
     **{n: ["12"] + COUNTS for n in "h w height width".split()},
     **{n: ["1"] + COUNTS for n in "c columns scale".split()},
+    **{n: ["2"] + COUNTS for n in "channels outputs window kernel".split()}, "pad": ["0"] + COUNTS,
+    **{n: ["0"] + ENUMS for n in "in a b".split()},
+    "norm": ['"batch"'] + TEXTS, "activation": ['"relu"'] + TEXTS, "pool": ['"max"'] + TEXTS,
+    "probability": ["0.1"] + DOUBLES,
     "max_batch": ["2"] + COUNTS + ["INT32_MAX", "1000000"],
     "capacity": ["4096"] + COUNTS + ["1"], "elements": ["ELEMENTS"] + COUNTS + ["1"],
     "stride": ["0"] + COUNTS + ["1"], "dimensions": ["2"] + COUNTS + ["9"],
@@ -58,9 +62,17 @@ HANDLES = {
     "jem_dataset": ["f.data", "NULL", "f.other_data", "f.empty_data"],
     "jem_loader": ["f.loader", "NULL"], "jem_sampler": ["f.sampler", "NULL", "f.gaussian"],
     "jem_optimizer": ["f.optimizer", "NULL"], "jem_pass": ["f.pass", "NULL", "f.other_pass"],
-    "jem_trainer": ["f.trainer", "NULL"], "jem_array": ["f.array", "NULL"],
+    "jem_network": ["f.network", "NULL"], "jem_trainer": ["f.trainer", "NULL"], "jem_array": ["f.array", "NULL"],
 }
+BUILDERS = "convolution norm activation dropout pool mean linear add".split()
 OVERRIDES = {
+    # A failure stays with the network it happened to.
+    **{("jem_network_" + b, "network"): ["f.scribble", "NULL"] for b in BUILDERS},
+    ("jem_network_shape", "value"): ["1"] + ENUMS,
+    ("jem_network_create", "height"): ["12"] + COUNTS, ("jem_network_create", "width"): ["12"] + COUNTS,
+    **{("jem_network_" + b, "stride"): ["1"] + COUNTS for b in ("convolution", "pool")},
+    ("jem_eval_inception", "probabilities"): ["tenths"] + FLOATS,
+    ("jem_dataset_create_callbacks", "callbacks"): ["&source", "NULL", "&no_source"],
     ("jem_array_load", "path"): ["array_path"] + TEXTS + ["model_path"],
     ("jem_sampler_buffer_load", "path"): ["checkpoint_path"] + TEXTS + ["model_path"],
     ("jem_config_load", "path"): ["checkpoint_path"] + TEXTS + ["model_path"],
@@ -100,6 +112,7 @@ jem_context_create jem_context_create_ jem_context_threads jem_context_memory je
 jem_loader_tell jem_loader_seek jem_model_info jem_model_precision jem_model_input_range
 jem_model_parameter_ jem_model_gradient_get jem_model_gradient_map jem_optimizer_set_rate
 jem_pass_set_stream jem_pass_hold_statistics jem_sampler_buffer_info jem_sampler_buffer_age jem_sampler_stats
+jem_eval_frechet jem_eval_inception jem_network_
 jem_trainer_progress jem_trainer_metrics jem_trainer_rollbacks""".split()
 
 

@@ -62,6 +62,11 @@ PINNED(offsetof(jem_log, user), 8);
 PINNED(offsetof(jem_log, level), 16);
 PINNED(offsetof(jem_log, write), 24);
 PINNED(sizeof(jem_log), 32);
+PINNED(offsetof(jem_dataset_callbacks, struct_size), 0);
+PINNED(offsetof(jem_dataset_callbacks, user), 8);
+PINNED(offsetof(jem_dataset_callbacks, read), 16);
+PINNED(offsetof(jem_dataset_callbacks, release), 24);
+PINNED(sizeof(jem_dataset_callbacks), 32);
 
 int main(void)
 {

@@ -285,6 +285,16 @@ CASE(jem_trainer_run)
     return status;
 }
 
+CASE(jem_trainer_memory)
+{
+    jem_status status;
+    int64_t bytes, most;
+    with_trainer(w);
+    TRIED(status, jem_trainer_memory(w->t.trainer, &bytes, &most));
+    without_trainer(w);
+    return status;
+}
+
 CASE(jem_trainer_save)
 {
     jem_status status;
@@ -358,6 +368,7 @@ const case_of training_cases[] = {NAMED(jem_model_energy_gradient),
                                   NAMED(jem_trainer_create),
                                   NAMED(jem_trainer_step),
                                   NAMED(jem_trainer_run),
+                                  NAMED(jem_trainer_memory),
                                   NAMED(jem_trainer_save),
                                   NAMED(jem_trainer_resume),
                                   NAMED(jem_trainer_ema_model),
