@@ -42,8 +42,8 @@ jem_status jem__check_count(const char *function, const char *name, int64_t coun
     const int64_t most = (int64_t)1 << 56;
     int64_t all;
     if (jem__multiply(count, bytes, &all) && all <= most) return JEM_OK;
-    return jem__fail(JEM_ERROR_ARGUMENT, "%s: %s is %" PRId64 ", expected 0..%" PRId64, function,
-                     name, count, most / (bytes > 0 ? bytes : 1));
+    return jem__fail(JEM_ERROR_ARGUMENT, "%s: %s is %" PRId64 ", too many: expected 0..%" PRId64,
+                     function, name, count, most / (bytes > 0 ? bytes : 1));
 }
 
 /* ---- A heap's blocks, with their headers ---- */

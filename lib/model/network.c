@@ -179,6 +179,7 @@ jem_status jem_model_create_network(jem_model **model, jem_context *context,
     *model = NULL;
     JEM__REQUIRE(context, "jem_model_create_network");
     JEM__REQUIRE(network, "jem_model_create_network");
+    JEM__ENTER(context, "jem_model_create_network");
     JEM__TRY(jem_network_status(network));
     jem_status status = settings(&own, network, config);
     if (!status) status = jem_model_create(model, context, own);

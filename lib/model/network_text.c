@@ -74,7 +74,7 @@ static jem_status integer(const statement *s, int32_t word, const char *what, in
 
 static jem_status value(const jem__graph *g, const statement *s, int32_t word, int32_t *in)
 {
-    int64_t n;
+    int64_t n = 0;
     JEM__TRY(integer(s, word, "the value it reads", 0, g->node_count, &n));
     *in = (int32_t)n;
     return JEM_OK;
@@ -121,7 +121,7 @@ static jem_status convolution(jem__graph *g, const statement *s, int32_t in, flo
 static jem_status norm(jem__graph *g, const statement *s, int32_t in, float momentum)
 {
     const char *prefix;
-    int64_t groups;
+    int64_t groups = 0;
     statement rest = *s;
     JEM__TRY(name(g, s, &prefix));
     if (starts_with(s->word[3], "group:")) {

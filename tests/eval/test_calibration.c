@@ -158,7 +158,7 @@ START_TEST(bad_input)
     FAILS(JEM_ERROR_ARGUMENT, jem_eval_accuracy(logits, y, 2, 2, NULL), "output is NULL");
     FAILS(JEM_ERROR_ARGUMENT, jem_eval_nll(logits, y, 0, 2, &v), "n is 0");
     FAILS(JEM_ERROR_ARGUMENT, jem_eval_nll(logits, y, 2, -1, &v), "k -1");
-    FAILS(JEM_ERROR_ARGUMENT, jem_eval_nll(logits, y, INT64_MAX / 2, 4, &v), "n is");
+    FAILS(JEM_ERROR_ARGUMENT, jem_eval_nll(logits, y, INT64_MAX / 2, 4, &v), "too many");
     FAILS(JEM_ERROR_ARGUMENT, jem_eval_brier(logits, high, 2, 2, &v),
           "label 1 is 2, expected 0..1");
     FAILS(JEM_ERROR_ARGUMENT, jem_eval_brier(logits, low, 2, 2, &v), "label 0 is -1");

@@ -59,12 +59,12 @@ target_link_libraries(static jem::static m)
 add_executable(plus ../app.cpp)
 target_link_libraries(plus jem::jem)
 CODE
-quietly cmake -S cmake -B cmake/build "-DCMAKE_PREFIX_PATH=$prefix"
+quietly cmake -G Ninja -S cmake -B cmake/build "-DCMAKE_PREFIX_PATH=$prefix;$LD_LIBRARY_PATH/cmake"
 quietly cmake --build cmake/build
 for program in shared static; do cmake/build/$program "$model" | cmp - one; done
 cmake/build/plus "$model" | cmp - plus
 sed -i 's/find_package(jem 0.1/find_package(jem 99/' cmake/CMakeLists.txt
-if cmake -S cmake -B cmake/newer "-DCMAKE_PREFIX_PATH=$prefix" >log 2>&1; then
+if cmake -G Ninja -S cmake -B cmake/newer "-DCMAKE_PREFIX_PATH=$prefix;$LD_LIBRARY_PATH/cmake" >log 2>&1; then
   echo "find_package(jem 99) is content with this release"
   exit 1
 fi
