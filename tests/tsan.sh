@@ -10,4 +10,4 @@ ninja -C "$build"
 suites=""
 for suite in "${@:-host}"; do suites="$suites --suite $suite"; done
 # shellcheck disable=SC2086
-meson test -C "$build" --no-rebuild --setup tsan --print-errorlogs $suites
+meson test -C "$build" --no-rebuild --setup tsan --no-suite forks --print-errorlogs $suites

@@ -6,8 +6,8 @@
 // Scores, samples, trains with a loss of its own on the logits, runs the trainer with a
 // callback, cancels, reads an error's text.
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <functional>
