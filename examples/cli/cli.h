@@ -170,13 +170,12 @@ int plot_counts(const char *path, const char *title, const char *x_label, double
 /* Curves from (0,0) to (1,1): x false, y true positive rate; `name` holds the AUROC. */
 int plot_roc(const char *path, const char *title, const plot_series *curves, int64_t count);
 
-/* ---- images.c: what is scored: a dataset, or images made up on the way ---- */
+/* ---- images.c: what is scored ---- */
 
 typedef struct images {
     const char *name; /* as the user wrote it */
     jem_dataset *data;
     int64_t count, channels, height, width;
-    int made; /* 0: data itself; else uniform, constant or interpolations of it */
 } images;
 
 /* Loads a model, in the precision of the settings; tells of a precision that this CPU

@@ -1,11 +1,10 @@
-/* What is scored: a dataset, or images made up from one piece by piece. */
+/* What is scored: a dataset, or images derived from one. */
 #include "cli.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { PIECE = 256 };
-enum { UNIFORM = 1, CONSTANT, INTERPOLATIONS };
 
 /* Generated sets take their shape from settings: that of the model. */
 static int follow_shape(jem_config *config, int64_t c, int64_t h, int64_t w)
@@ -62,71 +61,26 @@ int images_have_test(const char *source)
 int images_open_ood(images *set, jem_context *context, const char *source, const jem_config *config,
                     const char *split, const images *of)
 {
-    static const char *const made[] = {NULL, "uniform", "constant", "interpolations"};
-    for (int i = UNIFORM; i <= INTERPOLATIONS; i++)
-        if (!strcmp(source, made[i])) {
-            if (i == INTERPOLATIONS && of->count < 2)
-                return fail("interpolations: %s holds one image, expected two at least", of->name);
-            *set = *of;
-            set->name = source;
-            set->made = i;
-            return 0;
-        }
+    static const char *const kinds[] = {"uniform", "constant", "interpolations"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(source, kinds[i])) continue;
+        *set = *of;
+        set->name = source;
+        set->data = NULL;
+        return check(jem_dataset_derive(&set->data, of->data, source, 0));
+    }
     return images_open(set, context, source, config, split, of->channels, of->height, of->width);
 }
 
 void images_close(images *set)
 {
-    if (!set->made) jem_dataset_destroy(set->data); /* otherwise another one's */
+    jem_dataset_destroy(set->data);
     set->data = NULL;
-}
-
-/* Numbers that depend on the image's index alone (splitmix64). */
-static uint64_t next(uint64_t *state)
-{
-    uint64_t z = *state += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-static float uniform(uint64_t *state)
-{
-    return (float)(next(state) >> 40) / 8388608.0F - 1;
-}
-
-static int make(const images *set, int64_t index, float *x)
-{
-    int64_t pixels = set->height * set->width, size = set->channels * pixels;
-    uint64_t state = (uint64_t)index * 0xD1342543DE82EF95u + (uint64_t)set->made;
-    next(&state);
-    if (set->made == UNIFORM)
-        for (int64_t i = 0; i < size; i++) x[i] = uniform(&state);
-    if (set->made == CONSTANT)
-        for (int64_t c = 0; c < set->channels; c++) {
-            float value = uniform(&state);
-            for (int64_t i = 0; i < pixels; i++) x[c * pixels + i] = value;
-        }
-    if (set->made == INTERPOLATIONS) {
-        int64_t step = 1 + (int64_t)(next(&state) % (uint64_t)(set->count - 1));
-        float *other = allocate(size, sizeof *other);
-        if (!other) return CODE_FAILED;
-        int code = check(jem_dataset_read(set->data, index, 1, x, NULL));
-        if (!code)
-            code = check(jem_dataset_read(set->data, (index + step) % set->count, 1, other, NULL));
-        for (int64_t i = 0; !code && i < size; i++) x[i] = (x[i] + other[i]) / 2;
-        free(other);
-        return code;
-    }
-    return 0;
 }
 
 int images_read(const images *set, int64_t first, int64_t n, float *x, int32_t *y)
 {
-    int64_t size = set->channels * set->height * set->width;
-    if (!set->made) return check(jem_dataset_read(set->data, first, n, x, y));
-    for (int64_t i = 0; i < n; i++) TRY(make(set, first + i, x + i * size));
-    return 0;
+    return check(jem_dataset_read(set->data, first, n, x, y));
 }
 
 /* With score NULL: logits [count,classes] and labels; else scores [count]. */

@@ -152,7 +152,7 @@ static int scores(const report_run *run, const images *test, rating *ratings, in
         if (!code) code = rate(test, all[0], &other, all[n], r);
         if (!code) {
             snprintf(names[n], sizeof names[n], "%s%s (AUROC %.3f)", r->name,
-                     other.made == 1 ? " noise" : "", r->by[0].auroc);
+                     !strcmp(other.name, "uniform") ? " noise" : "", r->by[0].auroc);
             sets[n] = (plot_set){names[n], all[n][0], other.count};
             counts[n++] = other.count;
         }

@@ -96,6 +96,14 @@ JEM_API jem_status jem_dataset_split(jem_dataset **first, jem_dataset **second,
    fewer is named), MEMORY. */
 JEM_API jem_status jem_dataset_balanced(jem_dataset **subset, jem_dataset *dataset,
                                         int64_t per_class, uint64_t seed);
+/* As many images of the same shape, all of label 0, that stand for what a model has not seen:
+     uniform          noise, U(-1,1) for each value
+     constant         one colour, U(-1,1) for each channel
+     interpolations   (x_i + x_j) / 2 of image i and another one
+   Each image depends on seed and its index only. Made when read; the dataset is kept for it.
+   Errors: ARGUMENT (interpolations need two images), MEMORY. */
+JEM_API jem_status jem_dataset_derive(jem_dataset **derived, jem_dataset *dataset, const char *kind,
+                                      uint64_t seed);
 JEM_API void jem_dataset_destroy(jem_dataset *dataset);
 
 /* Count, shape, number of classes (largest label + 1; all of a generated set's, of cifar100, svhn,

@@ -23,7 +23,8 @@ enum {
     JEM__RANDOM_LABEL = 10,  /* random labels for conditional chains */
     JEM__RANDOM_RETRY = 11,  /* seeds after a roll-back: index = roll-back */
     JEM__RANDOM_COPY = 12,   /* noisy copies of an image: index = copy, step = round */
-    JEM__RANDOM_ATTACK = 13  /* starts of attacks: index = image, step = restart */
+    JEM__RANDOM_ATTACK = 13, /* starts of attacks: index = image, step = restart */
+    JEM__RANDOM_DERIVED = 14 /* images made from a dataset: stream = kind, index = image */
 };
 
 /* A sequence of numbers at one address. On the stack; no state elsewhere. */

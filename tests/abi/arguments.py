@@ -73,6 +73,7 @@ OVERRIDES = {
     **{("jem_network_" + b, "stride"): ["1"] + COUNTS for b in ("convolution", "pool")},
     ("jem_eval_inception", "probabilities"): ["tenths"] + FLOATS,
     ("jem_dataset_create_callbacks", "callbacks"): ["&source", "NULL", "&no_source"],
+    ("jem_dataset_derive", "kind"): ['"interpolations"'] + TEXTS,
     ("jem_array_load", "path"): ["array_path"] + TEXTS + ["model_path"],
     ("jem_sampler_buffer_load", "path"): ["checkpoint_path"] + TEXTS + ["model_path"],
     ("jem_config_load", "path"): ["checkpoint_path"] + TEXTS + ["model_path"],

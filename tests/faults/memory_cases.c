@@ -109,6 +109,8 @@ CASE(jem_model_predict)
 }
 
 MAKES(jem_dataset_balanced, jem_dataset, data, jem_dataset_balanced(&data, w->t.data, 5, 1))
+MAKES(jem_dataset_derive, jem_dataset, data,
+      jem_dataset_derive(&data, w->t.data, "interpolations", 1))
 
 CALLS(jem_model_logits, jem_model_logits(w->t.model, w->x, 6, w->logits, 6 * K))
 
@@ -420,6 +422,7 @@ const case_of scoring_cases[] = {NAMED(jem_context_create),
                                  NAMED(jem_model_calibrate),
                                  NAMED(jem_model_predict),
                                  NAMED(jem_dataset_balanced),
+                                 NAMED(jem_dataset_derive),
                                  NAMED(jem_model_logits),
                                  NAMED(jem_model_features),
                                  NAMED(jem_model_energy),
