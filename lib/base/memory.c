@@ -138,6 +138,20 @@ jem_status jem__calloc(void *out, int64_t number, int64_t size)
     return JEM_OK;
 }
 
+jem_status jem__grow(void *items, int64_t used, int64_t *room, int64_t wanted, int64_t size)
+{
+    void *old, *fresh;
+    if (wanted <= *room) return JEM_OK;
+    int64_t more = wanted < INT64_MAX / 4 ? 2 * wanted + 62 : wanted;
+    memcpy(&old, items, sizeof old);
+    JEM__TRY(jem__calloc(&fresh, more, size));
+    if (used) memcpy(fresh, old, (size_t)(used * size));
+    jem__free(old);
+    memcpy(items, &fresh, sizeof fresh);
+    *room = more;
+    return JEM_OK;
+}
+
 void jem__free(void *pointer)
 {
     if (!pointer) return;

@@ -9,7 +9,10 @@
    status MEMORY with a text. count 0 gives a valid small block. */
 jem_status jem__alloc(void *out, int64_t count, int64_t size);
 jem_status jem__calloc(void *out, int64_t count, int64_t size);
-/* Frees; NULL is fine; any thread. Only for pointers from the two above. */
+/* Makes room for `wanted` items of size bytes in *items, a block with room for *room; the first
+   `used` of them stay, the rest is zero. On failure *items and *room are as before. */
+jem_status jem__grow(void *items, int64_t used, int64_t *room, int64_t wanted, int64_t size);
+/* Frees; NULL is fine; any thread. Only for pointers from those above. */
 void jem__free(void *pointer);
 char *jem__strdup(const char *text); /* NULL on failure (text set); free with jem__free */
 /* a * b into *out; 0 if it does not fit int64_t or is negative. */

@@ -83,14 +83,10 @@ jem_status jem_dataset_create_callbacks(jem_dataset **dataset, jem_context *cont
     JEM__ENTER(context, function);
     JEM__REQUIRE(callbacks, function);
     JEM__TRY(check_table(function, callbacks));
-    if (type != JEM_TYPE_U8 && type != JEM_TYPE_F32)
-        return jem__fail(JEM_ERROR_ARGUMENT,
-                         "%s: type is %" PRId32 ", expected JEM_TYPE_U8 or JEM_TYPE_F32", function,
-                         type);
     if (classes < 1 || classes > INT32_MAX)
         return jem__fail(JEM_ERROR_ARGUMENT, "%s: classes is %" PRId64 ", expected 1..%d", function,
                          classes, INT32_MAX);
-    JEM__TRY(jem__store_check(function, n, c, h, w, &image));
+    JEM__TRY(jem__store_check(function, type, n, c, h, w, &image));
     JEM__TRY(jem__store_create(&store));
     store->type = type;
     store->n = n;

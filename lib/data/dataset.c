@@ -33,10 +33,14 @@ int64_t jem__store_image_bytes(const jem__store *s)
     return s->c * s->h * s->w * (s->type == JEM_TYPE_U8 ? 1 : (int64_t)sizeof(float));
 }
 
-jem_status jem__store_check(const char *function, int64_t n, int64_t c, int64_t h, int64_t w,
-                            int64_t *image)
+jem_status jem__store_check(const char *function, jem_type type, int64_t n, int64_t c, int64_t h,
+                            int64_t w, int64_t *image)
 {
     int64_t all;
+    if (type != JEM_TYPE_U8 && type != JEM_TYPE_F32)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "%s: type is %" PRId32 ", expected JEM_TYPE_U8 or JEM_TYPE_F32", function,
+                         type);
     if (n < 0 || n > INT32_MAX)
         return jem__fail(JEM_ERROR_ARGUMENT, "%s: n is %" PRId64 ", expected 0..%d", function, n,
                          INT32_MAX);
@@ -142,11 +146,7 @@ jem_status jem_dataset_create(jem_dataset **dataset, jem_context *context, const
     *dataset = NULL;
     JEM__REQUIRE(context, function);
     JEM__ENTER(context, function);
-    if (type != JEM_TYPE_U8 && type != JEM_TYPE_F32)
-        return jem__fail(JEM_ERROR_ARGUMENT,
-                         "%s: type is %" PRId32 ", expected JEM_TYPE_U8 or JEM_TYPE_F32", function,
-                         type);
-    JEM__TRY(jem__store_check(function, n, c, h, w, &image));
+    JEM__TRY(jem__store_check(function, type, n, c, h, w, &image));
     if (n > 0) JEM__REQUIRE(pixels, function);
     JEM__TRY(jem__store_create(&store));
     store->type = type;

@@ -38,25 +38,11 @@ typedef struct folder {
 
 /* ---- Lists of names ---- */
 
-static jem_status enlarge(void *block, int64_t used, int64_t *room, int64_t wanted, int64_t size)
-{
-    void *old, *fresh;
-    if (wanted <= *room) return JEM_OK;
-    int64_t more = 2 * wanted + 64;
-    memcpy(&old, block, sizeof old);
-    JEM__TRY(jem__alloc(&fresh, more, size));
-    if (used) memcpy(fresh, old, (size_t)(used * size));
-    jem__free(old);
-    memcpy(block, &fresh, sizeof fresh);
-    *room = more;
-    return JEM_OK;
-}
-
 static jem_status add_name(list *l, const char *name)
 {
     int64_t size = (int64_t)strlen(name) + 1;
-    JEM__TRY(enlarge(&l->text, l->length, &l->room, l->length + size, 1));
-    JEM__TRY(enlarge(&l->at, l->count, &l->at_room, l->count + 1, sizeof *l->at));
+    JEM__TRY(jem__grow(&l->text, l->length, &l->room, l->length + size, 1));
+    JEM__TRY(jem__grow(&l->at, l->count, &l->at_room, l->count + 1, sizeof *l->at));
     memcpy(l->text + l->length, name, (size_t)size);
     l->at[l->count++] = l->length;
     l->length += size;
@@ -318,7 +304,8 @@ jem_status jem__folder_open(jem__store *store, const char *dir, const jem_config
     JEM__TRY(name_classes(store, &f->classes));
     JEM__TRY(survey(store, f, &colour));
     JEM__TRY(channels(store, config, colour));
-    JEM__TRY(jem__store_check("jem_dataset_open", store->n, store->c, store->h, store->w, &image));
+    JEM__TRY(jem__store_check("jem_dataset_open", store->type, store->n, store->c, store->h,
+                              store->w, &image));
     int64_t most = jem__config_i64(config, "dataset.memory");
     return image * store->n >> 20 < most ? jem__store_hold(store) : JEM_OK;
 }

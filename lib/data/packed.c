@@ -95,7 +95,7 @@ static jem_status read_shape(jem__store *s, const jem__safetensors *set, const c
     s->c = t->shape[1];
     s->h = t->shape[2];
     s->w = t->shape[3];
-    return jem__store_check(path, s->n, s->c, s->h, s->w, &image);
+    return jem__store_check(path, s->type, s->n, s->c, s->h, s->w, &image);
 }
 
 static jem_status read_classes(jem__store *s, const jem__safetensors *set, const char *path)

@@ -24,20 +24,6 @@ void jem__safetensors_destroy(jem__safetensors *set)
     jem__free(set);
 }
 
-static jem_status grow(void *items, int64_t count, int64_t *room, int64_t size)
-{
-    void *old, *fresh;
-    if (count < *room) return JEM_OK;
-    int64_t more = *room ? 2 * *room : 64;
-    memcpy(&old, items, sizeof old);
-    JEM__TRY(jem__calloc(&fresh, more, size));
-    if (old) memcpy(fresh, old, (size_t)(count * size));
-    jem__free(old);
-    memcpy(items, &fresh, sizeof fresh);
-    *room = more;
-    return JEM_OK;
-}
-
 int64_t jem__dtype_size(const char *dtype)
 {
     static const struct {
@@ -54,7 +40,8 @@ int64_t jem__dtype_size(const char *dtype)
 jem_status jem__safetensors_append(jem__safetensors *set, const char *name, const char *dtype,
                                    jem__tensor_info **out)
 {
-    JEM__TRY(grow(&set->tensors, set->count, &set->room, sizeof *set->tensors));
+    JEM__TRY(
+        jem__grow(&set->tensors, set->count, &set->room, set->count + 1, sizeof *set->tensors));
     jem__tensor_info *t = &set->tensors[set->count];
     *t = (jem__tensor_info){.elements = 1};
     t->name = jem__strdup(name);
@@ -101,7 +88,8 @@ jem_status jem__safetensors_set_metadata(jem__safetensors *set, const char *key,
             set->metadata[i].value = copy;
             return JEM_OK;
         }
-    if (grow(&set->metadata, set->metadata_count, &set->metadata_room, sizeof *set->metadata) ||
+    if (jem__grow(&set->metadata, set->metadata_count, &set->metadata_room, set->metadata_count + 1,
+                  sizeof *set->metadata) ||
         !(name = jem__strdup(key))) {
         jem__free(copy);
         return JEM_ERROR_MEMORY;

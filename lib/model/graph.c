@@ -24,25 +24,11 @@ int32_t jem__graph_coupled(const jem__graph *graph)
     return 0;
 }
 
-/* Makes room for one more item of size bytes in *items. */
-static jem_status grow(void *items, int32_t count, int32_t *room, int64_t size)
-{
-    void *old, *fresh;
-    if (count < *room) return JEM_OK;
-    int32_t more = *room ? *room * 2 : 64;
-    memcpy(&old, items, sizeof old);
-    JEM__TRY(jem__calloc(&fresh, more, size));
-    if (old) memcpy(fresh, old, (size_t)(count * size));
-    jem__free(old);
-    memcpy(items, &fresh, sizeof fresh);
-    *room = more;
-    return JEM_OK;
-}
-
 static int32_t add_node(jem__graph *g, const jem__node *node)
 {
     if (g->status) return -1;
-    g->status = grow(&g->nodes, g->node_count, &g->node_room, sizeof *g->nodes);
+    g->status =
+        jem__grow(&g->nodes, g->node_count, &g->node_room, g->node_count + 1, sizeof *g->nodes);
     if (g->status) return -1;
     g->nodes[g->node_count++] = *node;
     return g->node_count;
@@ -53,7 +39,8 @@ static int32_t add_parameter(jem__graph *g, const char *prefix, const char *suff
                              float fill, int64_t fan_in)
 {
     if (g->status) return -1;
-    g->status = grow(&g->parameters, g->parameter_count, &g->parameter_room, sizeof *g->parameters);
+    g->status = jem__grow(&g->parameters, g->parameter_count, &g->parameter_room,
+                          g->parameter_count + 1, sizeof *g->parameters);
     if (g->status) return -1;
     jem__slot_info *p = &g->parameters[g->parameter_count];
     *p = (jem__slot_info){.dimensions = dimensions, .kind = kind, .fill = fill, .fan_in = fan_in};

@@ -56,9 +56,9 @@ typedef struct jem__graph {
     int64_t classes;
     int32_t head; /* 1: the last node is the energy head, the one before it the classifier */
     jem__node *nodes;
-    int32_t node_count, node_room;
     jem__slot_info *parameters;
-    int32_t parameter_count, parameter_room;
+    int32_t node_count, parameter_count;
+    int64_t node_room, parameter_room;
     jem_status status; /* of the first builder that failed */
 } jem__graph;
 

@@ -9,6 +9,18 @@
 #include <math.h>
 #include <string.h>
 
+static jem_status check_slots(const char *name, const jem_sampler *sampler, int64_t first,
+                              int64_t n)
+{
+    int64_t slots;
+    JEM__TRY(jem_sampler_buffer_info(sampler, &slots));
+    if (first < 0 || n < 0 || first > slots || n > slots - first)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "%s: slots %" PRId64 " and %" PRId64 " more, expected within 0..%" PRId64,
+                         name, first, n, slots);
+    return JEM_OK;
+}
+
 static jem_status check_values(const char *name, const float *x, int64_t n, int64_t image,
                                int64_t first)
 {
@@ -25,14 +37,9 @@ jem_status jem_sampler_buffer_set(jem_sampler *sampler, int64_t first, int64_t n
 {
     static const char name[] = "jem_sampler_buffer_set";
     jem__sampler_state state;
-    int64_t slots;
     JEM__REQUIRE(sampler, name);
     JEM__ENTER(jem__sampler_context(sampler), name);
-    JEM__TRY(jem_sampler_buffer_info(sampler, &slots));
-    if (first < 0 || n < 0 || first > slots || n > slots - first)
-        return jem__fail(JEM_ERROR_ARGUMENT,
-                         "%s: slots %" PRId64 " and %" PRId64 " more, expected within 0..%" PRId64,
-                         name, first, n, slots);
+    JEM__TRY(check_slots(name, sampler, first, n));
     if (n == 0) return JEM_OK;
     JEM__REQUIRE(x, name);
     JEM__TRY(jem__sampler_state_of(sampler, &state));
@@ -114,13 +121,8 @@ jem_status jem_sampler_buffer_age(const jem_sampler *sampler, int64_t first, int
                                   int64_t *age)
 {
     static const char name[] = "jem_sampler_buffer_age";
-    int64_t slots;
     JEM__REQUIRE(sampler, name);
-    JEM__TRY(jem_sampler_buffer_info(sampler, &slots));
-    if (first < 0 || n < 0 || first > slots || n > slots - first)
-        return jem__fail(JEM_ERROR_ARGUMENT,
-                         "%s: slots %" PRId64 " and %" PRId64 " more, expected within 0..%" PRId64,
-                         name, first, n, slots);
+    JEM__TRY(check_slots(name, sampler, first, n));
     if (n == 0) return JEM_OK;
     JEM__REQUIRE(age, name);
     jem__sampler_ages(sampler, first, n, age);

@@ -1,40 +1,8 @@
 #!/bin/sh
-# Measuring and deciding as a user does it: test_eval.sh PATH/TO/jem MODEL
+# Measuring and deciding as a user does it: test_evaluation.sh PATH/TO/jem MODEL
 jem=$1
 shipped=$2
-here=$(mktemp -d "${TMPDIR:-/tmp}/jem-eval-XXXXXX") || exit 1
-trap 'rm -rf "$here"' EXIT
-case $jem in /*) ;; *) jem=$PWD/$jem ;; esac
-cd "$here" || exit 1
-failed=0
-
-bad()
-{
-    echo "FAIL: $*"
-    failed=1
-}
-
-# works WORD COMMAND...: exit 0, and WORD in what it prints
-works()
-{
-    word=$1
-    shift
-    "$@" >out 2>err || bad "$* gave $?: $(cat err)"
-    [ -z "$word" ] || grep -qe "$word" out || bad "$*: no '$word' in: $(head -c 300 out)"
-}
-
-# fails CODE WORD COMMAND...: that exit code, and one line "jem: ...WORD..."
-fails()
-{
-    code=$1
-    word=$2
-    shift 2
-    "$@" >out 2>err
-    got=$?
-    [ $got = "$code" ] || bad "$* gave $got, expected $code: $(cat err)"
-    grep '^jem: ' err | grep -qe "$word" || bad "$*: no '$word' in: $(cat err)"
-    [ "$(grep -c '^jem: ' err)" = 1 ] || bad "$*: more than one line: $(cat err)"
-}
+. "$(dirname "$0")/common.sh"
 
 # number NAME: the first number of that name in the JSON printed last
 number()
@@ -45,7 +13,7 @@ number()
 # holds EXPRESSION: of awk
 holds()
 {
-    awk "BEGIN { exit !($1) }" || bad "$1 does not hold: $2"
+    LC_ALL=C awk "BEGIN { exit !($1) }" || bad "$1 does not hold: $2"
 }
 
 set -- --model "$shipped" --data glyphs --limit 20
@@ -148,5 +116,4 @@ works '"images": 60' "$jem" calibrate --model run/model.safetensors --data glyph
 fails 1 'without trainer.validation' "$jem" calibrate --model m.safetensors --data glyphs:limit=60 \
     --held-out
 
-[ $failed = 0 ] && echo "all good"
-exit $failed
+end
