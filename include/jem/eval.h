@@ -162,7 +162,7 @@ JEM_API jem_status jem_eval_attack_distance(jem_model *model, const float *x, co
    threshold that a share calibration.accept of the images reach with the score
    calibration.score. Kept in the model's metadata entry "calibration", as
    settings, and saved with it; a refine_* score keeps its sampler.* settings
-   there. Training the model further makes it stale: calibrate again.
+   there. Whatever changes the weights afterwards, a training step say, removes the entry.
    A call that writes. Errors: those of jem_eval_temperature and _score. */
 JEM_API jem_status jem_model_calibrate(jem_model *model, const jem_dataset *validation,
                                        const jem_config *config);

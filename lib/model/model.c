@@ -47,6 +47,17 @@ jem_status jem__metadata_put(jem_model *model, const char *key, const char *valu
     return JEM_OK;
 }
 
+void jem__metadata_drop(jem_model *model, const char *key)
+{
+    for (int64_t i = 0; i < model->metadata_count; i++) {
+        if (strcmp(model->metadata[i].key, key) != 0) continue;
+        jem__free(model->metadata[i].key);
+        jem__free(model->metadata[i].value);
+        for (model->metadata_count--; i < model->metadata_count; i++)
+            model->metadata[i] = model->metadata[i + 1];
+    }
+}
+
 static jem_status describe(jem_model *model)
 {
     int32_t kind = jem__model_is_network(model->config) ? 2 : 1;
@@ -233,6 +244,7 @@ jem_status jem_model_clone(jem_model **copy, const jem_model *model)
     for (int32_t i = 0; i < model->graph.parameter_count; i++)
         memcpy(fresh->parameters[i].value, model->parameters[i].value,
                (size_t)model->parameters[i].elements * sizeof(float));
+    jem__model_touch(fresh);
     jem_status status = copy_extras(fresh, model);
     for (int64_t i = 0; !status && i < model->metadata_count; i++)
         status = jem__metadata_put(fresh, model->metadata[i].key, model->metadata[i].value);
@@ -240,7 +252,6 @@ jem_status jem_model_clone(jem_model **copy, const jem_model *model)
         jem_model_destroy(fresh);
         return status;
     }
-    jem__model_touch(fresh);
     *copy = fresh;
     return JEM_OK;
 }

@@ -157,6 +157,7 @@ static jem_status fill(jem_model *model, const jem__safetensors *set, const char
 {
     for (int32_t i = 0; i < model->graph.parameter_count; i++)
         JEM__TRY(take(&model->parameters[i], set, file));
+    jem__model_touch(model);
     int64_t count = jem__safetensors_count(set);
     JEM__TRY(jem__calloc(&model->extras, count, sizeof *model->extras));
     for (int64_t i = 0; i < count; i++) {
@@ -170,7 +171,6 @@ static jem_status fill(jem_model *model, const jem__safetensors *set, const char
             !jem__metadata_find(model, key))
             JEM__TRY(jem__metadata_put(model, key, value));
     }
-    jem__model_touch(model);
     return JEM_OK;
 }
 

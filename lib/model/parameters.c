@@ -94,6 +94,7 @@ int64_t jem__model_version(const jem_model *model)
 void jem__model_touch(jem_model *model)
 {
     model->version++;
+    jem__metadata_drop(model, "calibration"); /* it was measured on the weights before */
 }
 
 float *jem__model_master(const jem_model *model, int32_t parameter)

@@ -191,4 +191,31 @@ START_TEST(kept_settings)
 }
 END_TEST
 
-TESTS("eval predict", not_calibrated, each_score, kept_settings)
+/* What was measured on other weights is gone, whatever changes them. */
+START_TEST(stale)
+{
+    jem_optimizer *optimizer;
+    int32_t accepted;
+    float *weights;
+    make("");
+    OK(jem_optimizer_create(&optimizer, model, NULL));
+    for (int way = 0; way < 2; way++) {
+        OK(jem_model_calibrate(model, data, NULL));
+        OK(jem_model_predict(model, x, 1, NULL, NULL, NULL, &accepted));
+        ck_assert_int_ne(accepted, -1);
+        if (way == 0) {
+            OK(jem_optimizer_step(optimizer, NULL));
+        } else {
+            OK(jem_model_parameter_map(model, 0, &weights));
+            OK(jem_model_parameter_unmap(model, 0));
+        }
+        ck_assert_int_eq(jem_model_metadata_get(model, "calibration", NULL, 0), -1);
+        OK(jem_model_predict(model, x, 1, NULL, NULL, NULL, &accepted));
+        ck_assert_int_eq(accepted, -1);
+    }
+    jem_optimizer_destroy(optimizer);
+    drop();
+}
+END_TEST
+
+TESTS("eval predict", not_calibrated, each_score, kept_settings, stale)
