@@ -44,12 +44,12 @@ static int parse_i64(const char *text, int64_t *out)
 
 /* ---- The registry ---- */
 
-/* Edit distance, for "did you mean". */
-static int distance(const char *a, const char *b)
+/* Edit distance, for "did you mean"; 64 where the lengths alone make it `least` or more. */
+static int distance(const char *a, const char *b, int least)
 {
     enum { MOST = 64 };
-    int row[MOST + 1], n = (int)strlen(b);
-    if (n > MOST) return MOST;
+    int row[MOST + 1], m = (int)strnlen(a, MOST + 1), n = (int)strnlen(b, MOST + 1);
+    if (m > MOST || n > MOST || abs(m - n) >= least) return MOST;
     for (int j = 0; j <= n; j++) row[j] = j;
     for (int i = 0; a[i]; i++) {
         int corner = row[0];
@@ -68,10 +68,11 @@ static int distance(const char *a, const char *b)
 static const char *nearest(const char *key)
 {
     const char *best = jem__keys[0].name;
-    int least = 1000;
+    int least = 64;
     for (int64_t i = 0; i < jem__key_total; i++) {
         const char *dot = strchr(jem__keys[i].name, '.');
-        int whole = distance(key, jem__keys[i].name), part = distance(key, dot + 1) + 1;
+        int whole = distance(key, jem__keys[i].name, least);
+        int part = distance(key, dot + 1, least) + 1;
         int d = strchr(key, '.') || whole < part ? whole : part;
         if (d < least) {
             least = d;

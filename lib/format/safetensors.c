@@ -18,6 +18,7 @@ void jem__safetensors_destroy(jem__safetensors *set)
         jem__free(set->metadata[i].key);
         jem__free(set->metadata[i].value);
     }
+    jem__free(set->names);
     jem__free(set->tensors);
     jem__free(set->metadata);
     jem__free(set->bytes);
@@ -51,6 +52,20 @@ jem_status jem__safetensors_append(jem__safetensors *set, const char *name, cons
     return t->name && t->dtype ? JEM_OK : JEM_ERROR_MEMORY;
 }
 
+jem_status jem__safetensors_append_metadata(jem__safetensors *set, const char *key,
+                                            const char *value)
+{
+    char *name = NULL, *copy = NULL;
+    if (jem__grow(&set->metadata, set->metadata_count, &set->metadata_room, set->metadata_count + 1,
+                  sizeof *set->metadata) ||
+        !(name = jem__strdup(key)) || !(copy = jem__strdup(value))) {
+        jem__free(name);
+        return JEM_ERROR_MEMORY;
+    }
+    set->metadata[set->metadata_count++] = (jem__metadata){name, copy};
+    return JEM_OK;
+}
+
 /* ---- Building ---- */
 
 jem_status jem__safetensors_create(jem__safetensors **set)
@@ -80,22 +95,15 @@ jem_status jem__safetensors_add(jem__safetensors *set, const char *name, const c
 
 jem_status jem__safetensors_set_metadata(jem__safetensors *set, const char *key, const char *value)
 {
-    char *copy = jem__strdup(value), *name;
-    if (!copy) return JEM_ERROR_MEMORY;
     for (int64_t i = 0; i < set->metadata_count; i++)
         if (strcmp(set->metadata[i].key, key) == 0) {
+            char *copy = jem__strdup(value);
+            if (!copy) return JEM_ERROR_MEMORY;
             jem__free(set->metadata[i].value);
             set->metadata[i].value = copy;
             return JEM_OK;
         }
-    if (jem__grow(&set->metadata, set->metadata_count, &set->metadata_room, set->metadata_count + 1,
-                  sizeof *set->metadata) ||
-        !(name = jem__strdup(key))) {
-        jem__free(copy);
-        return JEM_ERROR_MEMORY;
-    }
-    set->metadata[set->metadata_count++] = (jem__metadata){name, copy};
-    return JEM_OK;
+    return jem__safetensors_append_metadata(set, key, value);
 }
 
 /* ---- Looking ---- */
@@ -112,7 +120,17 @@ const jem__tensor_info *jem__safetensors_get(const jem__safetensors *set, int64_
 
 const jem__tensor_info *jem__safetensors_find(const jem__safetensors *set, const char *name)
 {
-    for (int64_t i = 0; i < set->count; i++)
+    int64_t low = 0, high = set->named;
+    while (low < high) {
+        int64_t middle = (low + high) / 2;
+        int order = strcmp(name, set->names[middle].text);
+        if (!order) return &set->tensors[set->names[middle].index];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    for (int64_t i = set->named; i < set->count; i++)
         if (strcmp(set->tensors[i].name, name) == 0) return &set->tensors[i];
     return NULL;
 }

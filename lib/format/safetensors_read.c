@@ -5,6 +5,7 @@
 #include "format/json.h"
 #include "format/safetensors_set.h"
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct reader {
@@ -81,8 +82,6 @@ static jem_status read_tensor(reader *r, const char *name)
     if (!jem__json_token(&r->json, '}')) return bad(r, "expected }");
     if (!*dtype || dimensions < 0 || offset_count != 2)
         return bad(r, "a tensor without dtype, shape and two data_offsets");
-    if (jem__safetensors_find(r->set, name))
-        return jem__fail(JEM_ERROR_FORMAT, "%s: tensor %.200s stands twice", r->file, name);
     if (r->set->count == JEM__TENSOR_LIMIT) return bad(r, "more than 16384 tensors");
     jem__tensor_info *t;
     JEM__TRY(jem__safetensors_append(r->set, name, dtype, &t));
@@ -103,7 +102,7 @@ static jem_status read_metadata(reader *r)
         int64_t room = jem__json_text_room(&r->json);
         JEM__TRY(jem__alloc(&value, room, 1));
         jem_status status = jem__json_text(&r->json, value, (size_t)room)
-                                ? jem__safetensors_set_metadata(r->set, key, value)
+                                ? jem__safetensors_append_metadata(r->set, key, value)
                                 : bad(r, "expected a text");
         jem__free(value);
         JEM__TRY(status);
@@ -127,20 +126,68 @@ static jem_status read_header(reader *r)
     return r->json.at == r->json.end ? JEM_OK : bad(r, "text after the end");
 }
 
-/* No two tensors may share bytes. Headers are written in data order, so most
-   files need no more than one look; others are compared in pairs. */
+/* ---- Nothing may stand twice: by sorting, since a hostile header has as many entries as it may
+ * ---- */
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(((const jem__name *)a)->text, ((const jem__name *)b)->text);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const jem__tensor_info *const *s = a, *const *t = b;
+    return (*s)->at < (*t)->at ? -1 : (*s)->at > (*t)->at;
+}
+
+/* Sorts the names; one that stands twice is an error. */
+static jem_status check_names(const reader *r, jem__name *names, int64_t count, const char *what)
+{
+    if (count) qsort(names, (size_t)count, sizeof *names, by_text);
+    for (int64_t i = 1; i < count; i++)
+        if (strcmp(names[i - 1].text, names[i].text) == 0)
+            return jem__fail(JEM_ERROR_FORMAT, "%s: %s %.200s stands twice", r->file, what,
+                             names[i].text);
+    return JEM_OK;
+}
+
+static jem_status check_tensor_names(const reader *r)
+{
+    jem__safetensors *set = r->set;
+    JEM__TRY(jem__alloc(&set->names, set->count, sizeof *set->names));
+    for (int64_t i = 0; i < set->count; i++) set->names[i] = (jem__name){set->tensors[i].name, i};
+    set->named = set->count;
+    return check_names(r, set->names, set->named, "tensor");
+}
+
+static jem_status check_metadata_names(const reader *r)
+{
+    jem__name *names;
+    const jem__safetensors *set = r->set;
+    JEM__TRY(jem__alloc(&names, set->metadata_count, sizeof *names));
+    for (int64_t i = 0; i < set->metadata_count; i++)
+        names[i] = (jem__name){set->metadata[i].key, i};
+    jem_status status = check_names(r, names, set->metadata_count, "text");
+    jem__free(names);
+    return status;
+}
+
+/* No two tensors may share bytes. */
 static jem_status check_overlap(const reader *r)
 {
-    const jem__tensor_info *t = r->set->tensors;
-    int sorted = 1;
-    for (int64_t i = 1; i < r->set->count; i++) sorted &= t[i].at >= t[i - 1].at + t[i - 1].size;
-    for (int64_t i = 0; !sorted && i < r->set->count; i++)
-        for (int64_t j = 0; j < i; j++)
-            if (t[i].size && t[j].size && t[i].at < t[j].at + t[j].size &&
-                t[j].at < t[i].at + t[i].size)
-                return jem__fail(JEM_ERROR_FORMAT, "%s: tensors %.200s and %.200s overlap", r->file,
-                                 t[j].name, t[i].name);
-    return JEM_OK;
+    const jem__tensor_info **places;
+    int64_t count = 0;
+    jem_status status = JEM_OK;
+    JEM__TRY(jem__alloc(&places, r->set->count, sizeof *places));
+    for (int64_t i = 0; i < r->set->count; i++)
+        if (r->set->tensors[i].size) places[count++] = &r->set->tensors[i];
+    if (count) qsort(places, (size_t)count, sizeof *places, by_place);
+    for (int64_t i = 1; !status && i < count; i++)
+        if (places[i]->at < places[i - 1]->at + places[i - 1]->size)
+            status = jem__fail(JEM_ERROR_FORMAT, "%s: tensors %.200s and %.200s overlap", r->file,
+                               places[i - 1]->name, places[i]->name);
+    jem__free(places);
+    return status;
 }
 
 /* Takes the bytes: the whole file, or its first part of which `size` is the whole. */
@@ -161,6 +208,8 @@ static jem_status read_set(jem__safetensors **out, uint8_t *bytes, int64_t lengt
                 .data = has_data ? bytes + 8 + length : NULL,
                 .data_size = size - 8 - length};
     status = read_header(&r);
+    if (!status) status = check_tensor_names(&r);
+    if (!status) status = check_metadata_names(&r);
     if (!status) status = check_overlap(&r);
     if (status)
         jem__safetensors_destroy(set);

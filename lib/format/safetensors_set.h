@@ -11,10 +11,19 @@ typedef struct jem__metadata {
     char *key, *value;
 } jem__metadata;
 
+/* A name and where its entry stands. */
+typedef struct jem__name {
+    const char *text;
+    int64_t index;
+} jem__name;
+
 struct jem__safetensors {
     uint8_t *bytes; /* the whole file, when read */
     jem__tensor_info *tensors;
     int64_t count, room;
+    jem__name
+        *names; /* of a set that was read: its tensors by name; those added later are not in it */
+    int64_t named;
     jem__metadata *metadata;
     int64_t metadata_count, metadata_room;
 };
@@ -23,5 +32,8 @@ int64_t jem__dtype_size(const char *dtype); /* bytes of an element; 0: unknown *
 /* Adds a tensor without data; takes copies of the texts. */
 jem_status jem__safetensors_append(jem__safetensors *set, const char *name, const char *dtype,
                                    jem__tensor_info **tensor);
+/* Adds a text, be there one of that key or not. */
+jem_status jem__safetensors_append_metadata(jem__safetensors *set, const char *key,
+                                            const char *value);
 
 #endif

@@ -32,82 +32,19 @@ static inline int fuzz_fair(jem_status status)
            status == JEM_ERROR_CONFIG || status == JEM_ERROR_UNSUPPORTED;
 }
 
-static char fuzz_scratch[64];
+/* Inputs that were found good. */
+extern int64_t fuzz_accepted;
 
-static inline void fuzz_clean(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", fuzz_scratch);
-    if (system(command)) perror(fuzz_scratch);
-}
+/* A path in a scratch folder of this process, in memory where there is such a place, and that
+   folder. Two static buffers in turn. */
+const char *fuzz_path(const char *name);
+const char *fuzz_folder(void);
+void fuzz_put(const char *name, const void *bytes, size_t size);
 
-/* A scratch folder of this process, in memory where there is such a place. */
-static inline const char *fuzz_folder(void)
-{
-    if (*fuzz_scratch) return fuzz_scratch;
-    snprintf(fuzz_scratch, sizeof fuzz_scratch, "%s/jem-fuzz-XXXXXX",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    MUST(mkdtemp(fuzz_scratch) != NULL);
-    atexit(fuzz_clean);
-    return fuzz_scratch;
-}
+/* One context for all inputs, with one thread. */
+jem_context *fuzz_context(void);
 
-/* A path in it. Two static buffers in turn. */
-static inline const char *fuzz_path(const char *name)
-{
-    static char paths[2][256];
-    static int turn;
-    char *path = paths[turn++ % 2];
-    snprintf(path, sizeof paths[0], "%s/%s", fuzz_folder(), name);
-    return path;
-}
-
-static inline void fuzz_put(const char *name, const void *bytes, size_t size)
-{
-    const char *path = fuzz_path(name);
-    unlink(path); /* some file systems flush a file that is written again */
-    FILE *f = fopen(path, "wb");
-    MUST(f != NULL);
-    MUST(fwrite(bytes, 1, size, f) == size);
-    fclose(f);
-}
-
-static inline jem_context *fuzz_context(void)
-{
-    static jem_context *context;
-    jem_config *config;
-    if (context) return context;
-    MUST(jem_config_create(&config) == JEM_OK);
-    MUST(jem_config_set_i64(config, "context.threads", 1) == JEM_OK);
-    MUST(jem_context_create(&context, config) == JEM_OK);
-    jem_config_destroy(config);
-    return context;
-}
-
-/* Opens "KIND:scratch folder", reads all there is, lets go. */
-static inline void fuzz_dataset(const char *kind, const char *where, const char *settings)
-{
-    char source[400];
-    jem_config *config;
-    jem_dataset *data;
-    int64_t n = 0, c, h, w, classes;
-    MUST(jem_config_create(&config) == JEM_OK);
-    MUST(jem_config_parse(config, settings) == JEM_OK);
-    snprintf(source, sizeof source, "%s:%s", kind, where);
-    jem_status status = jem_dataset_open(&data, fuzz_context(), source, config);
-    MUST(fuzz_fair(status) && !data == (status != JEM_OK));
-    if (data) MUST(jem_dataset_info(data, &n, &c, &h, &w, &classes) == JEM_OK);
-    for (int64_t i = 0; i < n && i < 64; i++) {
-        float *x = malloc((size_t)(c * h * w) * sizeof *x);
-        int32_t y = -1;
-        MUST(x != NULL);
-        status = jem_dataset_read(data, i, 1, x, &y);
-        MUST(fuzz_fair(status));
-        if (!status) MUST(y >= 0 && y < classes);
-        free(x);
-    }
-    jem_dataset_destroy(data);
-    jem_config_destroy(config);
-}
+/* Opens "KIND:WHERE", reads all there is, lets go. */
+void fuzz_dataset(const char *kind, const char *where, const char *settings);
 
 #endif

@@ -308,6 +308,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     memset(&s, 0, sizeof s);
     s.at = bytes;
     s.end = bytes + size;
+    fuzz_accepted++;
     while (s.at < s.end) acts[take(&s) % (sizeof acts / sizeof *acts)](&s);
     for (int i = 0; i < SLOTS; i++) { /* parents before children */
         jem_config_destroy(s.config[i]);

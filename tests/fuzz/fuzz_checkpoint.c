@@ -3,23 +3,25 @@
 #include "format/safetensors.h"
 #include "fuzz.h"
 
-enum { HEADER = 1 << 16, DATA = 1400000 };
+enum { HEADER = 1 << 16, DATA = 16384 };
 
-static const char settings[] = "model.channels=1 model.height=8 model.width=8 model.classes=10 "
-                               "loader.batch=2 loader.prefetch=0 sampler.buffer=2 "
-                               "sampler.steps=1 context.threads=1";
+/* As make_seeds.py calls `jem train`: all state that there is, in a small network. */
+static const char settings[] =
+    "model.architecture=network model.network=\"convolution 0 stem 4 3 2 1; norm 1 n batch; relu "
+    "2; "
+    "mean 3\" model.channels=1 model.height=8 model.width=8 model.classes=10 loader.batch=2 "
+    "loader.prefetch=0 sampler.buffer=2 sampler.steps=1 trainer.ema=0.9 trainer.retries=1 "
+    "trainer.snapshot_every=1 trainer.validation=10 trainer.validate_every=1 trainer.iterations=2 "
+    "context.threads=1";
 
 static jem_trainer *make_trainer(jem_model **model)
 {
-    static const uint8_t pixels[10 * 64];
-    static const int32_t labels[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
     jem_config *config;
     jem_dataset *data;
     jem_trainer *trainer;
     MUST(jem_config_create(&config) == JEM_OK);
     MUST(jem_config_parse(config, settings) == JEM_OK);
-    MUST(jem_dataset_create(&data, fuzz_context(), pixels, JEM_TYPE_U8, labels, 10, 1, 8, 8) ==
-         JEM_OK);
+    MUST(jem_dataset_open(&data, fuzz_context(), "glyphs:size=8,limit=200", NULL) == JEM_OK);
     MUST(jem_model_create(model, fuzz_context(), config) == JEM_OK);
     MUST(jem_trainer_create(&trainer, *model, data, config) == JEM_OK);
     jem_dataset_destroy(data);
@@ -58,7 +60,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     MUST(fuzz_fair(status));
     MUST(jem_model_parameter_get(model, jem_model_parameter_find(model, "class_output.bias"), after,
                                  10) == JEM_OK);
-    if (status) MUST(memcmp(before, after, sizeof after) == 0);
+    if (status)
+        MUST(memcmp(before, after, sizeof after) == 0);
+    else
+        fuzz_accepted++;
     status = jem_config_load(&config, fuzz_path("a.checkpoint"));
     MUST(fuzz_fair(status) && !config == (status != JEM_OK));
     jem_config_destroy(config);

@@ -26,6 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         MUST(status == JEM_ERROR_CONFIG && strcmp(before, after) == 0);
         MUST(jem_last_error(NULL, 0) > 0);
     } else {
+        fuzz_accepted++;
         MUST(jem_config_parse(again, after) == JEM_OK);
         print(again, before);
         MUST(strcmp(before, after) == 0);

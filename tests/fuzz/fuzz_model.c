@@ -29,6 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     jem_status status =
         jem_model_load_memory(&model, fuzz_context(), file, (int64_t)(8 + size + DATA));
     MUST(fuzz_fair(status) && !model == (status != JEM_OK));
+    fuzz_accepted += model != NULL;
     if (model) use(model);
     jem_model_destroy(model);
     return 0;

@@ -12,6 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     jem_status status = jem_array_load(&array, fuzz_path("a.npy"));
     MUST(fuzz_fair(status) && !array == (status != JEM_OK));
     if (!array) return 0;
+    fuzz_accepted++;
     MUST(jem_array_info(array, &type, &n, shape, &data) == JEM_OK);
     MUST(type >= JEM_TYPE_U8 && type <= JEM_TYPE_F64 && n >= 0 && n <= 8);
     total = sizes[type];

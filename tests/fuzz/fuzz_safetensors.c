@@ -37,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     jem_status status = jem__safetensors_load_memory(&set, bytes, (int64_t)size, "fuzz");
     MUST(fuzz_fair(status) && !set == (status != JEM_OK));
     if (!set) return 0;
+    fuzz_accepted++;
     for (int64_t i = 0; i < jem__safetensors_count(set); i++) convert(jem__safetensors_get(set, i));
     write_and_read(set);
     MUST(jem__safetensors_seal(set) == JEM_OK);

@@ -60,12 +60,16 @@ put("model", "huge", json.dumps({"__metadata__": {
     "format": "jem", "depth": "1000", "widen_factor": "64", "channels": "4096",
     "classes": "65536", "height": "65536", "width": "65536"}}).encode())
 
-# checkpoint
+# checkpoint: the settings of fuzz_checkpoint.c
 with tempfile.TemporaryDirectory() as folder:
-    subprocess.run([jem, "train", "--data", "glyphs:size=8,limit=200", "--output", folder + "/run",
-                    "--iterations", "1", "--sampler.steps=1", "--sampler.buffer=2",
-                    "--loader.batch=2", "--loader.prefetch=0"], check=False,
-                   stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [jem, "train", "--data", "glyphs:size=8,limit=200", "--output", folder + "/run",
+         "--model.architecture=network",
+         "--model.network=convolution 0 stem 4 3 2 1; norm 1 n batch; relu 2; mean 3",
+         "--loader.batch=2", "--loader.prefetch=0", "--sampler.buffer=2", "--sampler.steps=1",
+         "--trainer.ema=0.9", "--trainer.retries=1", "--trainer.snapshot_every=1",
+         "--trainer.validation=10", "--trainer.validate_every=1", "--trainer.iterations=2"],
+        check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     put("checkpoint", "ten_classes", header_of(folder + "/run/checkpoint.safetensors"))
 
 # npy

@@ -18,12 +18,18 @@ export ASAN_OPTIONS="allocator_may_return_null=0:detect_stack_use_after_return=1
 export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1"
 total=0
 found=0
-printf '%-12s %12s %10s %16s %9s\n' target executions seconds edges findings
+# Seconds that the processor has spent on this script's children. (A pipe would begin a new count.)
+spent() {
+  times >"$build/times"
+  sed -n '2s/[ms]/ /gp' "$build/times" | awk '{printf "%d\n", 60 * $1 + $2 + 60 * $3 + $4}'
+}
+printf '%-12s %12s %8s %8s %14s %9s\n' target executions seconds cpu edges findings
 for name; do
   corpus="$build/corpus/$name"
   findings="$build/findings/$name"
   mkdir -p "$corpus" "$findings"
   log="$build/$name.log"
+  spent >"$build/before"
   "$build/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
     -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 -artifact_prefix="$findings/" \
     "$corpus" "tests/fuzz/seeds/$name" >"$log" 2>&1 || true
@@ -31,8 +37,11 @@ for name; do
   edges=$(grep -o 'cov: [0-9]*' "$log" | tail -n 1 | tr -dc 0-9)
   all=$(sed -n 's/.*(\([0-9]*\) inline 8-bit counters).*/\1/p' "$log" | head -n 1)
   took=$(sed -n 's/^Done .* runs in \([0-9]*\) second.*/\1/p' "$log")
+  spent >"$build/after"
+  cpu=$(($(cat "$build/after") - $(cat "$build/before")))
   bad=$(find "$findings" -type f | wc -l)
-  printf '%-12s %12s %10s %16s %9s\n' "$name" "${runs:-0}" "${took:--}" "${edges:-0}/${all:-0}" "$bad"
+  printf '%-12s %12s %8s %8s %14s %9s\n' "$name" "${runs:-0}" "${took:--}" \
+    "$cpu" "${edges:-0}/${all:-0}" "$bad"
   total=$((total + ${runs:-0}))
   found=$((found + bad))
 done
