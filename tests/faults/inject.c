@@ -100,7 +100,8 @@ int __wrap_open(const char *path, int flags, ...)
     return __real_open(path, flags, mode);
 }
 
-REAL(ssize_t, read, int fd, void *bytes, size_t size)
+/* How many bytes of `size` a read shall ask for; -1: it fails. */
+static ssize_t readable(size_t size)
 {
     int error = due(INJECT_READ);
     if (error == INJECT_END) return 0;
@@ -109,8 +110,23 @@ REAL(ssize_t, read, int fd, void *bytes, size_t size)
         errno = error;
         return -1;
     }
-    return __real_read(fd, bytes, error == INJECT_SHORT && size > 1 ? size / 2 : size);
+    return (ssize_t)(error == INJECT_SHORT && size > 1 ? size / 2 : size);
 }
+
+REAL(ssize_t, read, int fd, void *bytes, size_t size)
+{
+    ssize_t n = readable(size);
+    return n < 0 ? n : __real_read(fd, bytes, (size_t)n);
+}
+
+#define PREAD(name)                                                                                \
+    REAL(ssize_t, name, int fd, void *bytes, size_t size, off_t at)                                \
+    {                                                                                              \
+        ssize_t n = readable(size);                                                                \
+        return n < 0 ? n : __real_##name(fd, bytes, (size_t)n, at);                                \
+    }
+PREAD(pread)
+PREAD(pread64)
 
 REAL(ssize_t, write, int fd, const void *bytes, size_t size)
 {

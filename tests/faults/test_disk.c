@@ -141,14 +141,14 @@ static jem_status read_array(tiny *t, const char *path)
     return status;
 }
 
-static jem_status read_idx(tiny *t, const char *path)
+/* "KIND:WHERE", and its first image. */
+static jem_status read_dataset(tiny *t, const char *source)
 {
-    char source[4400], *slash;
     jem_dataset *data;
-    snprintf(source, sizeof source, "idx:%s", path);
-    if ((slash = strrchr(source, '/'))) *slash = 0;
+    float x[IMAGE];
     jem_status status = jem_dataset_open(&data, t->context, source, NULL);
     ck_assert(!status == !!data);
+    if (!status) status = jem_dataset_read(data, 0, 1, x, NULL);
     jem_dataset_destroy(data);
     return status;
 }
@@ -180,27 +180,44 @@ static void read_with(tiny *t, reader *read, const char *path)
     inject_disarm();
 }
 
+/* A data set of every kind that is read from files, below the folder. */
+static void put_datasets(const tiny *t, const char *folder)
+{
+    static const uint8_t images[16 + IMAGE] = {0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 8};
+    static const uint8_t labels[9] = {0, 0, 8, 1, 0, 0, 0, 1, 2};
+    static const float x[IMAGE];
+    char path[5][4400];
+    static const char *const names[5] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+                                         "packed", "class", "class/0.png"};
+    for (int i = 0; i < 5; i++) snprintf(path[i], sizeof path[i], "%s/%s", folder, names[i]);
+    test_put(path[0], images, sizeof images);
+    test_put(path[1], labels, sizeof labels);
+    OK(jem_dataset_save(t->data, path[2]));
+    ck_assert_int_eq(mkdir(path[3], 0777), 0);
+    OK(jem_array_save_png(path[4], x, 1, C, H, W, 1, 1, 0));
+}
+
 START_TEST(reads)
 {
-    static const uint8_t images[16 + 8 * 8] = {0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 8};
-    static const uint8_t labels[9] = {0, 0, 8, 1, 0, 0, 0, 1, 2};
     const float values[6] = {1, 2, 3, 4, 5, 6};
     const int64_t shape[2] = {2, 3};
     tiny t = tiny_of(1, ""), plain = tiny_of(1, "");
-    char folder[4096], path[5][4300];
-    static const char *const names[] = {"checkpoint", "model", "array.npy",
-                                        "train-images-idx3-ubyte", "train-labels-idx1-ubyte"};
+    enum { READERS = 7 };
+    reader *const readers[READERS] = {read_checkpoint, read_settings, read_model,  read_array,
+                                      read_dataset,    read_dataset,  read_dataset};
+    static const char *const kinds[READERS] = {"", "", "", "", "idx:", "packed:", "png:"};
+    static const char *const names[READERS] = {
+        "/checkpoint", "/checkpoint", "/model", "/array.npy", "", "/packed", ""};
+    char folder[4096], path[READERS][4300];
     snprintf(folder, sizeof folder, "%s", test_folder());
-    for (int i = 0; i < 5; i++) snprintf(path[i], sizeof path[i], "%s/%s", folder, names[i]);
+    for (int i = 0; i < READERS; i++)
+        snprintf(path[i], sizeof path[i], "%s%s%s", kinds[i], folder, names[i]);
     OK(jem_trainer_step(t.trainer));
     OK(jem_trainer_save(t.trainer, path[0]));
-    OK(jem_model_save(t.model, path[1]));
-    OK(jem_array_save(path[2], values, JEM_TYPE_F32, 2, shape));
-    test_put(path[3], images, sizeof images);
-    test_put(path[4], labels, sizeof labels);
-    reader *const readers[] = {read_checkpoint, read_settings, read_model, read_array, read_idx};
-    const int file[] = {0, 0, 1, 2, 3};
-    for (int i = 0; i < 5; i++) read_with(&t, readers[i], path[file[i]]);
+    OK(jem_model_save(t.model, path[2]));
+    OK(jem_array_save(path[3], values, JEM_TYPE_F32, 2, shape));
+    put_datasets(&t, folder);
+    for (int i = 0; i < READERS; i++) read_with(&t, readers[i], path[i]);
     OK(jem_trainer_run(t.trainer, NULL));
     OK(jem_trainer_run(plain.trainer, NULL));
     ck_assert(tiny_equal(&t, &plain));

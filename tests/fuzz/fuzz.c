@@ -1,4 +1,5 @@
 /* See fuzz.h. */
+#define _GNU_SOURCE
 #include "fuzz.h"
 
 int64_t fuzz_accepted;
@@ -38,6 +39,20 @@ void fuzz_put(const char *name, const void *bytes, size_t size)
     MUST(f != NULL);
     MUST(fwrite(bytes, 1, size, f) == size);
     fclose(f);
+}
+
+size_t fuzz_data_size(const uint8_t *header, size_t size)
+{
+    static const char mark[] = "\"data_offsets\":[";
+    const uint8_t *at = header, *end = header + size;
+    size_t most = 0;
+    while ((at = memmem(at, (size_t)(end - at), mark, sizeof mark - 1))) {
+        size_t value = 0;
+        for (at += sizeof mark - 1; at < end && *at != ']'; at++)
+            value = *at == ',' ? 0 : value * 10 + (size_t)(*at - '0');
+        if (value > most) most = value;
+    }
+    return most;
 }
 
 jem_context *fuzz_context(void)

@@ -41,6 +41,9 @@ const char *fuzz_path(const char *name);
 const char *fuzz_folder(void);
 void fuzz_put(const char *name, const void *bytes, size_t size);
 
+/* The bytes that a safetensors header asks for behind it: up to the last of its tensors' ends. */
+size_t fuzz_data_size(const uint8_t *header, size_t size);
+
 /* One context for all inputs, with one thread. */
 jem_context *fuzz_context(void);
 

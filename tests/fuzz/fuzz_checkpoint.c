@@ -35,10 +35,12 @@ static int put_file(const uint8_t *bytes, size_t size)
     static uint8_t file[8 + HEADER + DATA], sealed[8 + 2 * HEADER + DATA];
     jem__safetensors *set;
     int64_t length;
+    size_t data = fuzz_data_size(bytes, size);
+    if (data > DATA) return 0;
     for (int i = 0; i < 8; i++) file[i] = (uint8_t)((uint64_t)size >> 8 * i);
     memcpy(file + 8, bytes, size);
-    memset(file + 8 + size, 0, DATA);
-    if (jem__safetensors_load_memory(&set, file, (int64_t)(8 + size + DATA), "fuzz")) return 0;
+    memset(file + 8 + size, 0, data);
+    if (jem__safetensors_load_memory(&set, file, (int64_t)(8 + size + data), "fuzz")) return 0;
     jem_status status = jem__safetensors_seal(set);
     if (!status) status = jem__safetensors_save_memory(set, sealed, sizeof sealed, &length);
     if (!status) fuzz_put("a.checkpoint", sealed, (size_t)length);

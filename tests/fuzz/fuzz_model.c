@@ -22,12 +22,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static uint8_t file[8 + HEADER + DATA];
     jem_model *model;
-    if (size > HEADER) return 0;
+    size_t data = fuzz_data_size(bytes, size);
+    if (size > HEADER || data > DATA) return 0;
     for (int i = 0; i < 8; i++) file[i] = (uint8_t)((uint64_t)size >> 8 * i);
     memcpy(file + 8, bytes, size);
-    memset(file + 8 + size, 0, DATA);
+    memset(file + 8 + size, 0, data);
     jem_status status =
-        jem_model_load_memory(&model, fuzz_context(), file, (int64_t)(8 + size + DATA));
+        jem_model_load_memory(&model, fuzz_context(), file, (int64_t)(8 + size + data));
     MUST(fuzz_fair(status) && !model == (status != JEM_OK));
     fuzz_accepted += model != NULL;
     if (model) use(model);

@@ -2,7 +2,7 @@
 # Builds the fuzz targets with clang, ASan and UBSan, and runs each for a time; prints executions,
 # coverage (edges reached of the whole library)
 # and findings. Inputs that reach new code are kept in BUILD/corpus, findings in BUILD/findings.
-# Usage: run.sh [SECONDS [TARGET...]]      BUILD=build-fuzz
+# Usage: run.sh [SECONDS [TARGET...]]      BUILD=build-fuzz TIMEOUT=10 (seconds for an input)
 set -eu
 cd "$(dirname "$0")/../.."
 seconds="${1:-900}"
@@ -20,8 +20,8 @@ total=0
 found=0
 # Seconds that the processor has spent on this script's children. (A pipe would begin a new count.)
 spent() {
-  times >"$build/times"
-  sed -n '2s/[ms]/ /gp' "$build/times" | awk '{printf "%d\n", 60 * $1 + $2 + 60 * $3 + $4}'
+  times >"$build/times.$$"
+  sed -n '2s/[ms]/ /gp' "$build/times.$$" | awk '{printf "%d\n", 60 * $1 + $2 + 60 * $3 + $4}'
 }
 printf '%-12s %12s %8s %8s %14s %9s\n' target executions seconds cpu edges findings
 for name; do
@@ -29,16 +29,16 @@ for name; do
   findings="$build/findings/$name"
   mkdir -p "$corpus" "$findings"
   log="$build/$name.log"
-  spent >"$build/before"
-  "$build/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+  spent >"$build/before.$$"
+  "$build/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout="${TIMEOUT:-10}" -rss_limit_mb=2048 \
     -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 -artifact_prefix="$findings/" \
     "$corpus" "tests/fuzz/seeds/$name" >"$log" 2>&1 || true
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)
   edges=$(grep -o 'cov: [0-9]*' "$log" | tail -n 1 | tr -dc 0-9)
   all=$(sed -n 's/.*(\([0-9]*\) inline 8-bit counters).*/\1/p' "$log" | head -n 1)
   took=$(sed -n 's/^Done .* runs in \([0-9]*\) second.*/\1/p' "$log")
-  spent >"$build/after"
-  cpu=$(($(cat "$build/after") - $(cat "$build/before")))
+  spent >"$build/after.$$"
+  cpu=$(($(cat "$build/after.$$") - $(cat "$build/before.$$")))
   bad=$(find "$findings" -type f | wc -l)
   printf '%-12s %12s %8s %8s %14s %9s\n' "$name" "${runs:-0}" "${took:--}" \
     "$cpu" "${edges:-0}/${all:-0}" "$bad"
