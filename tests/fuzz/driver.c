@@ -179,25 +179,30 @@ static void run_flipped(tally *t, int i)
     }
 }
 
-/* Binary sizes of 2, 4 and 8 bytes, both ways round, and decimal ones in place of a number. */
+/* What a hostile size of so many bytes may be. */
+static uint64_t hostile(int which, size_t wide)
+{
+    uint64_t most = wide < 8 ? ((uint64_t)1 << 8 * wide) - 1 : UINT64_MAX;
+    const uint64_t values[] = {0, 1, (uint64_t)1 << 5 * wide, most / 2, most / 2 + 1, most};
+    return values[which];
+}
+
+/* Binary sizes of 2, 4 and 8 bytes, both ways round, and decimal ones in place of a digit. */
 static void run_sized(tally *t, int i)
 {
-    static const uint64_t values[] = {0,          1,          0x7f,       0x8000,
-                                      0x7fffffff, 0x80000000, 0xffffffff, (uint64_t)1 << 40,
-                                      INT64_MAX,  UINT64_MAX};
     static const char *const numbers[] = {"-1", "65536", "4294967296", "9223372036854775807",
                                           "18446744073709551616"};
-    enum { VALUES = sizeof values / sizeof *values, NUMBERS = sizeof numbers / sizeof *numbers };
     for (size_t at = 0; at < sizes[i]; at++) {
-        for (size_t wide = 2; wide <= 8; wide *= 2)
-            for (int v = 0; v < 2 * VALUES && at + wide <= sizes[i]; v++) {
+        for (size_t wide = 2; wide <= 8 && at + wide <= sizes[i]; wide *= 2)
+            for (int v = 0; v < 12; v++) {
                 memcpy(bytes, seeds[i], sizes[i]);
                 for (size_t k = 0; k < wide; k++)
-                    bytes[at + (v % 2 ? wide - 1 - k : k)] = (uint8_t)(values[v / 2] >> 8 * k);
+                    bytes[at + (v % 2 ? wide - 1 - k : k)] =
+                        (uint8_t)(hostile(v / 2, wide) >> 8 * k);
                 run(t, sizes[i]);
             }
         if (seeds[i][at] < '0' || seeds[i][at] > '9') continue;
-        for (int v = 0; v < NUMBERS; v++) {
+        for (size_t v = 0; v < sizeof numbers / sizeof *numbers; v++) {
             size_t length = strlen(numbers[v]);
             memcpy(bytes, seeds[i], at);
             memcpy(bytes + at, numbers[v], length);
@@ -210,7 +215,7 @@ static void run_sized(tally *t, int i)
 static void tell(const char *kind, const tally *t)
 {
     if (t->tried)
-        printf("%s %lld tried, %lld found good\n", kind, (long long)t->tried,
+        printf("%-8s %8lld tried, %7lld found good\n", kind, (long long)t->tried,
                (long long)t->accepted);
 }
 
