@@ -237,6 +237,14 @@ int metrics_close(metrics *m);
 /* Draws the curves of a whole run. */
 int metrics_plot(const char *path, const char *picture);
 
+/* ---- folder.c: the folder of a run ---- */
+
+int folder_make(const char *path); /* with those above it */
+/* For this process alone, to its end. */
+int folder_take(const char *path);
+/* Makes and takes it again where somebody has removed it: a run is worth more. */
+int folder_restore(const char *path);
+
 /* ---- saver.c: model.safetensors and checkpoint.safetensors of a run ---- */
 
 typedef struct saver {

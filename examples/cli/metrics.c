@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Lines of earlier roll-backs stay, and those of the last one up to the step. */
@@ -48,6 +49,17 @@ int metrics_open(metrics *m, const char *folder, const jem_trainer *trainer)
     return m->file ? 0 : fail("%s: cannot open: %s", m->path, strerror(errno));
 }
 
+/* Goes on in a new file where somebody has removed the old one. */
+static void reopen(metrics *m)
+{
+    struct stat info;
+    if (fstat(fileno(m->file), &info) || info.st_nlink > 0) return;
+    FILE *fresh = fopen(m->path, "a");
+    if (!fresh) return;
+    fclose(m->file);
+    m->file = fresh;
+}
+
 static void end_line(metrics *m, json *out)
 {
     json_close(out, '}');
@@ -64,6 +76,7 @@ int metrics_write(metrics *m, const jem_trainer *trainer)
     int64_t n = jem_trainer_metric_count();
     json out;
     if (n > MOST) n = MOST;
+    reopen(m);
     TRY(check(jem_trainer_metrics(trainer, values, MOST)));
     json_open(&out, m->file, 1);
     json_object(&out, NULL);

@@ -36,6 +36,7 @@ int saver_find(const char *checkpoint, char *path, size_t size, jem_config **con
 static jem_status write_all(saver *s)
 {
     double from = now();
+    folder_restore(s->folder);
     jem_status status = jem_model_save(jem_trainer_model(s->trainer), s->model);
     if (!status) status = variants_save(s->trainer, s->config, s->folder);
     if (!status) status = jem_trainer_save(s->trainer, s->checkpoint);

@@ -1,10 +1,8 @@
 /* jem train: from a data set to a model, with a log, pictures and checkpoints. */
 #include "cli.h"
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static struct {
@@ -63,7 +61,7 @@ typedef struct run {
     int64_t step, iterations;
 } run;
 
-/* ---- Ctrl-C ---- */
+/* ---- Signals ---- */
 
 static jem_trainer *running;
 static volatile sig_atomic_t stopped;
@@ -75,38 +73,27 @@ static void stop(int number)
     jem_trainer_cancel(running);
 }
 
-/* The second Ctrl-C ends the program: files are replaced only when whole. */
+/* A second one ends the program, for files are replaced only when whole; but a closing terminal
+   sends SIGHUP twice, and nohup has it ignored. A reader of our output that has gone, and a limit
+   on the size of files, are errors of that write and no reason to lose the run. */
 static void catch_signals(jem_trainer *trainer)
 {
-    struct sigaction action = {.sa_handler = trainer ? stop : SIG_DFL};
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    static int nohup;
+    struct sigaction action = {.sa_handler = trainer ? stop : SIG_DFL}, before;
     sigemptyset(&action.sa_mask);
-    action.sa_flags = trainer ? (int)SA_RESETHAND : 0;
-    if (trainer) running = trainer;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    if (trainer) {
+        running = trainer;
+        nohup = !sigaction(SIGHUP, NULL, &before) && before.sa_handler == SIG_IGN;
+    }
+    for (int i = 0; i < COUNT(numbers); i++) {
+        if (numbers[i] == SIGHUP && nohup) continue;
+        action.sa_flags = trainer && numbers[i] != SIGHUP ? (int)SA_RESETHAND : 0;
+        sigaction(numbers[i], &action, NULL);
+    }
 }
 
 /* ---- Setting up ---- */
-
-static int make_folder(const char *path)
-{
-    char part[4096];
-    struct stat info;
-    if (strlen(path) >= sizeof part)
-        return fail("--output: longer than %zu bytes", sizeof part - 1);
-    for (const char *at = path; *at; at++) {
-        size_t n = (size_t)(at - path) + 1;
-        if ((at[1] && at[1] != '/') || *at == '/') continue;
-        memcpy(part, path, n);
-        part[n] = 0;
-        if (mkdir(part, 0777) && errno != EEXIST && errno != EISDIR && (!at[1] || errno != EROFS))
-            return fail("--output: cannot make folder %s: %s", part, strerror(errno));
-    }
-    if (stat(path, &info) || !S_ISDIR(info.st_mode))
-        return fail("--output: %s is not a folder", path);
-    if (access(path, W_OK)) return fail("--output: cannot write to %s: %s", path, strerror(errno));
-    return 0;
-}
 
 /* What a run from the command line has by itself. */
 static int set_defaults(jem_config *config)
@@ -262,7 +249,10 @@ static int set_up(run *r)
     if (!given.log_every) given.log_every = 1;
     if (!given.test && !images_have_test(given.data))
         return fail("%s has no test images of its own: name some with --test", given.data);
-    if (!given.resume || !access(given.output, F_OK)) TRY(make_folder(given.output));
+    if (!given.resume || !access(given.output, F_OK)) {
+        TRY(folder_make(given.output));
+        TRY(folder_take(given.output));
+    }
     join(r->checkpoint, sizeof r->checkpoint, given.output, "checkpoint.safetensors");
     TRY(configure(r));
     TRY(check(jem_context_create(&r->context, r->config)));
@@ -322,7 +312,8 @@ static int after_step(run *r, progress *bar)
     TRY(check(jem_trainer_progress(r->trainer, &r->step, NULL)));
     int last = r->step == r->iterations;
     if (r->step % given.log_every == 0 || last) TRY(metrics_write(&r->log, r->trainer));
-    if (given.sample_every && r->step % given.sample_every == 0) TRY(draw_buffer(r));
+    if (given.sample_every && r->step % given.sample_every == 0 && draw_buffer(r))
+        warn("step %" PRId64 " has no picture; training goes on", r->step);
     if (!last) saver_step(&saves, r->step);
     note_of(r, note, sizeof note);
     progress_update(bar, r->step, note);
@@ -367,6 +358,16 @@ static int diverged(run *r)
                 reason, r->step, r->checkpoint);
 }
 
+/* The state of the last complete step, which is kept if it can be. */
+static int failed(run *r, jem_status status)
+{
+    int code = check(status);
+    if (saver_save(&saves) == 0)
+        fprintf(stderr, "jem: the state after step %" PRId64 " is kept; --resume goes on\n",
+                r->step);
+    return code;
+}
+
 static int going_on(jem_status status)
 {
     return status == JEM_OK || status == JEM_ROLLED_BACK;
@@ -376,15 +377,15 @@ static int steps(run *r)
 {
     progress bar;
     jem_status status = JEM_OK;
+    catch_signals(r->trainer);
     int code = saver_save(&saves); /* now rather than in an hour: is there room? */
     if (code) return code;
-    catch_signals(r->trainer);
     progress_begin(&bar, "step", r->step, r->iterations);
     while (!code && !stopped && going_on(status = jem_trainer_step(r->trainer)))
         code = status == JEM_OK ? after_step(r, &bar) : rolled_back(r);
     progress_end(&bar);
     if (!code && status < 0) {
-        code = status == JEM_ERROR_DIVERGED ? diverged(r) : check(status);
+        code = status == JEM_ERROR_DIVERGED ? diverged(r) : failed(r, status);
     } else if (!code && (stopped || status == JEM_CANCELLED)) {
         code = interrupted(r);
     } else if (!code) {
@@ -421,6 +422,10 @@ int run_train(int argc, char **argv)
     static run r;
     int code = options_parse(&self, argc, argv);
     if (code) return code < 0 ? 0 : code;
+    /* A reader of our output that has gone, and a limit on the size of files, are errors of that
+       write and no reason to lose the run. */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     code = set_up(&r);
     if (!code) code = steps(&r);
     if (!code) code = finish(&r);

@@ -1,0 +1,107 @@
+#!/bin/sh
+# Runs whose surroundings change: folders that vanish, other processes, signals, limits, links;
+# and things in place of files. Argument: the jem command.
+jem=$1
+. "$(dirname "$0")/common.sh"
+run="train --data glyphs:size=12 --dataset.limit=60 --loader.batch=8 --sampler.buffer=40
+    --sampler.steps=2 --log-every 1 --sample-every 0 --threads 1"
+long="$run --iterations 1000000 --checkpoint-steps 5"
+
+# started FOLDER: until the run in FOLDER has saved
+started()
+{
+    i=0
+    while [ ! -f "$1/checkpoint.safetensors.1" ] && [ $i -lt 400 ]; do
+        sleep 0.05
+        i=$((i + 1))
+    done
+}
+# stopped PID WORD: the run saved itself and told how to go on
+stopped()
+{
+    wait "$1"
+    code=$?
+    [ $code = 130 ] || bad "$2: exit code $code: $(cat err)"
+    grep -q 'stopped at step [0-9]* of [0-9]* and saved' err || bad "$2: $(cat err)"
+}
+
+# ---- the folder is removed, and comes back; another process may not take it ----
+"$jem" $long --output first/run >out 2>err &
+pid=$!
+started first/run
+fails 1 'another process is training in first/run' "$jem" $run --resume --output first/run
+fails 1 'another process is training in first/run' "$jem" $run --overwrite --output first/run
+"$jem" $long --output gone/run >out 2>err &
+second=$!
+started gone/run
+while ! rm -rf gone 2>/dev/null; do :; done
+started gone/run
+kill -INT $second
+stopped $second 'a removed folder'
+grep -q '^warning: gone/run was removed: made anew' err || bad "no warning: $(cat err)"
+step=$(sed -n 's/.*stopped at step \([0-9]*\) .*/\1/p' err)
+works '' "$jem" $run --resume --iterations $((step + 2)) --output gone/run
+"$jem" $run --iterations $((step + 2)) --output whole >out 2>err || bad "whole: $(cat err)"
+same whole/model.safetensors gone/run/model.safetensors
+
+# ---- a terminal that closes: SIGHUP, twice ----
+kill -HUP $pid
+kill -HUP $pid 2>/dev/null
+wait $pid
+[ $? = 130 ] || bad "SIGHUP gave $?"
+works '^input' "$jem" info first/run/model.safetensors
+(trap '' HUP; exec "$jem" $long --output nohup >out 2>err) &
+pid=$!
+started nohup
+kill -HUP $pid
+sleep 0.3
+kill -TERM $pid || bad "nohup: SIGHUP ended it"
+stopped $pid nohup
+
+# ---- nobody reads what it prints: it trains to its end, and says so by its exit code ----
+("$jem" $run --iterations 40 --output pipe 2>&1; echo $? >code) | true
+[ "$(cat code)" = 1 ] || bad "a closed pipe gave $(cat code)"
+tail -n 1 pipe/metrics.jsonl | grep -q '"step": 40,' || bad "a closed pipe ended a run"
+[ -s pipe/model.safetensors ] && [ -s pipe/summary.json ] || bad "a closed pipe: $(ls pipe)"
+
+# ---- a limit on file sizes: the save fails, as on a full disk ----
+(ulimit -f 2000; exec "$jem" $run --iterations 6 --output limit >out 2>err)
+[ $? = 1 ] || bad "a limit on file sizes: $(cat err)"
+grep -q 'jem: .*cannot write: File too large' err || bad "a limit on file sizes: $(cat err)"
+ls limit | grep -q 'tmp' && bad "a limit on file sizes left $(ls limit)"
+
+# ---- a picture that cannot be written is no reason to end ----
+mkdir -p picture/samples-000002.png
+works '' "$jem" $run --iterations 4 --sample-every 2 --output picture
+[ -s picture/samples-000004.png ] || bad "no picture after one that failed"
+
+# ---- links: the new file takes the link's place, what it led to stays ----
+mkdir -p link && printf old >target
+ln -s ../target link/model.safetensors
+ln -s nowhere link/checkpoint.safetensors
+works '' "$jem" $run --iterations 2 --overwrite --output link
+[ "$(cat target)" = old ] || bad "a link was followed"
+[ -f link/model.safetensors ] && [ ! -L link/model.safetensors ] || bad "a link stays"
+[ ! -e link/nowhere ] || bad "a dangling link was followed"
+
+# ---- things in place of files ----
+mkfifo fifo
+mkdir folder
+truncate -s 1T large
+cp whole/model.safetensors hole && truncate -s 20G hole
+for thing in fifo folder large hole /dev/zero /dev/full /proc/self/mem nothing; do
+    fails 1 "$thing" timeout 20 "$jem" info $thing
+    case $thing in hole | /dev/full | /proc* | nothing) continue ;; esac
+    mkdir -p idx cifar svhn png/a packed
+    rm -f idx/* cifar/* svhn/* png/a/*
+    printf '\0\0\10\1\0\0\0\0' >idx/t10k-labels-idx1-ubyte
+    for file in idx/t10k-images-idx3-ubyte cifar/test_batch.bin svhn/test_32x32.mat png/a/0.png; do
+        case $thing in /*) ln -s $thing $file ;; *) ln -s "$here/$thing" $file ;; esac
+    done
+    for data in idx:idx cifar:cifar svhn:svhn png:png packed:$thing; do
+        fails 1 "${data#*:}" timeout 20 "$jem" eval accuracy --model whole/model.safetensors \
+            --data $data --split test
+    done
+done
+
+end
