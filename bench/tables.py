@@ -46,6 +46,8 @@ def small(preset, network, iterations, *more):
 
 CLASSIFIER = ["preset=mnist", "trainer.px=0", "trainer.pyx=1", "trainer.energy_penalty=0",
               "optimizer.beta1=0.9", "trainer.iterations=5000"]
+POLICY = ["trainer.retries=10", "trainer.snapshot_every=20", "trainer.guard_energy=20",
+          "trainer.response_rate=0.7", "trainer.response_penalty=0.05"]
 MNIST = ("idx:{0}/mnist", "idx:{0}/notmnist", "0.1,0.2,0.3")
 CIFAR = ("cifar:{0}/cifar10", "cifar:{0}/tinyimagenet32", "1/255,4/255,8/255")
 
@@ -58,6 +60,11 @@ TABLES = {
         "jem": small("jem", LEAKY, 900, "trainer.retries=10"),
         "jempp": small("jempp", NORMED, 1500, "trainer.retries=10"),
         "sadajem": small("sadajem", NORMED, 1500, "trainer.retries=10"),
+    }),
+    "divergence": (MNIST, {
+        "stable": small("jem", LEAKY, 600, "trainer.energy_penalty=0.1", "optimizer.clip=1"),
+        "no policy": small("jem", LEAKY, 600, "optimizer.rate=3e-4"),
+        "policy": small("jem", LEAKY, 600, "optimizer.rate=3e-4", *POLICY),
     }),
     "few-labels": (MNIST, {
         "classifier": CLASSIFIER + ["trainer.labels_per_class=10"],
@@ -95,7 +102,8 @@ def words(settings):
 
 
 def train(recipe, seed):
-    """Runs to the end from where an earlier try stopped. Its folder, and seconds of all tries."""
+    """Runs to the end from where an earlier try stopped. Its folder, seconds of all tries, and
+    0, or another number if it diverged."""
     run = folder / a.table / f"{recipe}-{seed}"
     clock = run.with_suffix(".seconds")
     run.parent.mkdir(parents=True, exist_ok=True)
@@ -103,12 +111,15 @@ def train(recipe, seed):
     begin = ["--resume"] if resume else words(RECIPES[recipe]) + [f"--trainer.seed={seed}"]
     began = time.monotonic()
     try:
-        subprocess.run([a.jem, "train", "--data", DATA.format(a.data), "--output", str(run),
-                        "--threads", a.threads, "--sample-every", "0", *begin], check=True)
+        done = subprocess.run([a.jem, "train", "--data", DATA.format(a.data), "--output", str(run),
+                               "--threads", a.threads, "--sample-every", "0", *begin],
+                              stderr=subprocess.PIPE, text=True)
     finally:
         spent = float(clock.read_text()) if clock.exists() else 0
         clock.write_text(str(spent + time.monotonic() - began))
-    return run, float(clock.read_text())
+    if done.returncode and "state after step" not in done.stderr:
+        sys.exit(done.stderr)
+    return run, float(clock.read_text()), done.returncode
 
 
 def told(*command):
@@ -148,9 +159,8 @@ def evaluate(run, judge):
     return row
 
 
-def rollbacks(run):
-    last = (run / "metrics.jsonl").read_text().splitlines()[-1]
-    return json.loads(last).get("rollbacks", 0)
+def last_metrics(run):
+    return json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
 
 
 def print_table(rows):
@@ -159,10 +169,16 @@ def print_table(rows):
         by_recipe[row["recipe"]].append(row)
     print("| | " + " | ".join(by_recipe) + " |\n| --- |" + " --- |" * len(by_recipe))
     print("| runs | " + " | ".join(str(len(of)) for of in by_recipe.values()) + " |")
-    for column in [k for k in rows[0] if k not in ("recipe", "seed")]:
+    print("| of them diverged | " + " | ".join(str(sum(row["diverged"] for row in of))
+                                               for of in by_recipe.values()) + " |")
+    columns = max(rows, key=len)
+    for column in [k for k in columns if k not in ("recipe", "seed", "diverged")]:
         cells = []
         for of in by_recipe.values():
-            values = [row[column] for row in of]
+            values = [row[column] for row in of if column in row]
+            if not values:
+                cells.append("")
+                continue
             mean = sum(values) / len(values)
             spread = max(abs(v - mean) for v in values)
             cells.append(f"{mean:.4g}" + (f" ± {spread:.2g}" if len(values) > 1 else ""))
@@ -179,10 +195,12 @@ if not a.print:
         for recipe in a.only.split(",") if a.only else RECIPES:
             if (recipe, seed) in done:
                 continue
-            run, seconds = train(recipe, seed)
-            judge = folder / "mnist" / f"classifier-{seed}"
-            row = {"recipe": recipe, "seed": seed, **evaluate(run, judge), "roll-backs": rollbacks(run),
+            run, seconds, diverged = train(recipe, seed)
+            row = {"recipe": recipe, "seed": seed, "diverged": bool(diverged),
+                   "steps": last_metrics(run)["step"], "roll-backs": last_metrics(run)["rollbacks"],
                    "seconds": round(seconds)}
+            if not diverged:
+                row |= evaluate(run, folder / "mnist" / f"classifier-{seed}")
             rows.append(row)
             with open(lines_path, "a") as out:
                 out.write(json.dumps(row) + "\n")
