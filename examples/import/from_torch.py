@@ -307,6 +307,10 @@ def convert(options):
             raise Refused("--class-names: %d names for %d classes"
                           % (len(options.class_names.split(",")), metadata["classes"]))
         metadata["class_names"] = options.class_names
+    if options.energy == "head":
+        if "energy_output.weight" not in tensors:
+            raise Refused("--energy head, but there is no tensor energy_output.weight")
+        metadata["energy"] = "head"
     metadata["imported_from"] = os.path.basename(options.checkpoint)
     if options.buffer and buffer is None:
         raise Refused("there is no replay_buffer to write to %s" % options.buffer)
@@ -328,6 +332,8 @@ def main():
                         help="needed for instance and layer norm, which look the same")
     parser.add_argument("--size", nargs=2, type=int, metavar=("HEIGHT", "WIDTH"),
                         help="of an image; default: that of the replay buffer, else 32 32")
+    parser.add_argument("--energy", choices=("logsumexp", "head"), default="logsumexp",
+                        help="E(x) of the logits, or the network's energy_output (JEM's --uncond)")
     parser.add_argument("--class-names", metavar="A,B,...")
     options = parser.parse_args()
     try:

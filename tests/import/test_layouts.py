@@ -36,7 +36,8 @@ def check(name, kind, checkpoint_of, legacy=False, options=(), **shape):
     run(jem, "score", "--model", name + ".safetensors", "--input", name + ".npy", "--logits", "l.npy", "--energy", "e.npy")
     with torch.no_grad():
         logits = model(buffer)
-    for got, want in ((np.load("l.npy"), logits), (np.load("e.npy"), -logits.logsumexp(1))):
+        energy = -model.energy_output(model.f(buffer)).squeeze(1) if "head" in options else -logits.logsumexp(1)
+    for got, want in ((np.load("l.npy"), logits), (np.load("e.npy"), energy)):
         error = np.abs(got - want.numpy()).max() / want.abs().max().item()
         assert error < 1e-4, "%s: off by %g" % (name, error)
     print("%-22s logits within 1e-4 of torch's" % name)
@@ -64,6 +65,7 @@ class Evil:
 os.chdir(tempfile.mkdtemp())
 check("jem", "jem", plain)
 check("jem-legacy", "jem", plain, legacy=True, depth=16)
+check("jem-head", "jem", plain, options=("--energy", "head"))
 check("jem-act", "jem", plain, norm="act", channels=1)
 check("jem-instance", "jem", plain, norm="instance", options=("--norm", "instance"))
 check("jem-layer", "jem", plain, legacy=True, norm="layer", options=("--norm", "layer"))
