@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 
+JUDGE = 1000  # seed of the classifier that reads samples; it is in no table
 SCORES = ["log_px", "max_softmax", "mass", "refine_log_px"]
 
 # The network of the preset mnist, and it with batch norm for the presets that sample with it.
@@ -62,6 +63,7 @@ TABLES = {
         "sadajem": small("sadajem", NORMED, 1500, "trainer.retries=10"),
     }),
     "divergence": (MNIST, {
+        "classifier": CLASSIFIER,
         "stable": small("jem", LEAKY, 600, "trainer.energy_penalty=0.1", "optimizer.clip=1"),
         "no policy": small("jem", LEAKY, 600, "optimizer.rate=3e-4"),
         "policy": small("jem", LEAKY, 600, "optimizer.rate=3e-4", *POLICY),
@@ -107,6 +109,8 @@ def train(recipe, seed):
     run = folder / a.table / f"{recipe}-{seed}"
     clock = run.with_suffix(".seconds")
     run.parent.mkdir(parents=True, exist_ok=True)
+    if (run / "summary.json").exists():
+        return run, float(clock.read_text()), 0
     resume = (run / "checkpoint.safetensors").exists()
     begin = ["--resume"] if resume else words(RECIPES[recipe]) + [f"--trainer.seed={seed}"]
     began = time.monotonic()
@@ -191,6 +195,7 @@ if not a.print:
         sys.exit("tables.py: --data DIR is missing (or --print)")
     first, last = ("1-" + a.seeds if "-" not in a.seeds else a.seeds).split("-")
     done = {(row["recipe"], row["seed"]) for row in rows}
+    judge = train("classifier", JUDGE)[0]
     for seed in range(int(first), int(last) + 1):
         for recipe in a.only.split(",") if a.only else RECIPES:
             if (recipe, seed) in done:
@@ -200,7 +205,7 @@ if not a.print:
                    "steps": last_metrics(run)["step"], "roll-backs": last_metrics(run)["rollbacks"],
                    "seconds": round(seconds)}
             if not diverged:
-                row |= evaluate(run, folder / "mnist" / f"classifier-{seed}")
+                row |= evaluate(run, judge)
             rows.append(row)
             with open(lines_path, "a") as out:
                 out.write(json.dumps(row) + "\n")
