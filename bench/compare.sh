@@ -5,7 +5,7 @@
 #   sh bench/compare.sh [--force] [--pairs N] [--networks "10-1 16-2 16-4 28-10"]
 #                       [--precisions "f32 bf16"] [--threads "1 2"]
 #                       [--only forward,sgld_step,jem_step] [--convolution exact|fast|direct]
-#                       [--norm none|batch] [--sample-mode eval|train] [--batch N]
+#                       [--norm none|batch] [--sample-mode eval|train] [--batch N] [--repeat N]
 #
 # BENCH: jem_bench [build/bench/jem_bench]; PEER: the peer's script, which takes the same
 # flags and prints the same lines; PYTHON: an interpreter with torch. Where both of the
@@ -18,7 +18,7 @@ python="${PYTHON:-/usr/bin/python3}"
 layouts="${LAYOUTS:-channels_last contiguous}"
 force=0 pairs=7 networks="10-1 16-2 16-4 28-10" precisions="f32 bf16" threads="1 2"
 only="forward,sgld_step,jem_step" convolution=exact
-norm=none mode=eval batch_given=""
+norm=none mode=eval batch_given="" repeat_given=""
 
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -32,6 +32,7 @@ while [ $# -gt 0 ]; do
   --norm) norm="$2" ;;
   --sample-mode) mode="$2" ;;
   --batch) batch_given="$2" ;;
+  --repeat) repeat_given="$2" ;;
   *)
     echo "compare.sh: unknown option $1 (its head lists them)" >&2
     exit 2
@@ -64,11 +65,12 @@ quartiles() {
     END {printf "%.3f %.3f %.3f", at(.25), at(.5), at(.75)}'
 }
 
-# fastest FLAGS...: the peer's best layout, in ms.
+# fastest FLAGS...: the line of the peer's best layout.
 fastest() {
   for layout in $layouts; do
-    "$python" "$peer" --layout "$layout" "$@" | field ms
-  done | sort -n | head -1
+    line=$("$python" "$peer" --layout "$layout" "$@")
+    echo "$(echo "$line" | field ms) $line"
+  done | sort -n | head -1 | cut -d' ' -f2-
 }
 
 ratios=$(mktemp)
@@ -79,23 +81,24 @@ for network in $networks; do
       for what in $(echo "$only" | tr , ' '); do
         batch=64 repeat=5
         [ "$network" = 28-10 ] && batch=16 repeat=1
-        batch="${batch_given:-$batch}"
+        batch="${batch_given:-$batch}" repeat="${repeat_given:-$repeat}"
         flags="--depth ${network%-*} --width ${network#*-} --batch $batch --norm $norm --sample-mode $mode --precision $precision --threads $t --repeat $repeat --only $what"
         : >"$ratios"
-        mine="" theirs=""
+        own="" other="" mine="" theirs=""
         i=0
         while [ $i -lt "$pairs" ]; do
           # shellcheck disable=SC2086
-          mine=$("$bench" $flags --convolution "$convolution" | field ms)
+          own=$("$bench" $flags --convolution "$convolution")
           # shellcheck disable=SC2086
-          theirs=$(fastest $flags)
+          other=$(fastest $flags)
+          mine=$(echo "$own" | field ms) theirs=$(echo "$other" | field ms)
           [ -n "$mine" ] && [ -n "$theirs" ] || { echo "compare.sh: a side gave no time" >&2 && exit 1; }
           echo "$theirs $mine" | awk '{print $1 / $2}' >>"$ratios"
           i=$((i + 1))
         done
         # shellcheck disable=SC2046
         set -- $(quartiles <"$ratios")
-        echo "{\"what\": \"$what\", \"network\": \"$network\", \"precision\": \"$precision\", \"convolution\": \"$convolution\", \"norm\": \"$norm\", \"sample_mode\": \"$mode\", \"threads\": $t, \"batch\": $batch, \"pairs\": $pairs, \"ratio\": $2, \"lower\": $1, \"upper\": $3, \"last_ms\": $mine, \"last_peer_ms\": $theirs}"
+        echo "{\"what\": \"$what\", \"network\": \"$network\", \"precision\": \"$precision\", \"convolution\": \"$convolution\", \"norm\": \"$norm\", \"sample_mode\": \"$mode\", \"threads\": $t, \"batch\": $batch, \"pairs\": $pairs, \"ratio\": $2, \"lower\": $1, \"upper\": $3, \"last_ms\": $mine, \"last_peer_ms\": $theirs, \"rss_mib\": $(echo "$own" | field rss_mib), \"peer_rss_mib\": $(echo "$other" | field rss_mib)}"
       done
     done
   done
