@@ -190,6 +190,17 @@ CASE(jem_starts_remove)
     return status;
 }
 
+CASE(jem_pass_energy)
+{
+    jem_pass *pass;
+    jem_status status;
+    OK(jem_pass_create(&pass, w->t.model, JEM_PASS_TRAIN, 4));
+    OK(jem_pass_forward(pass, w->x, 4, w->logits));
+    TRIED(status, jem_pass_energy(pass, w->out));
+    jem_pass_destroy(pass);
+    return status;
+}
+
 CASE(jem_pass_backward_energy)
 {
     jem_pass *pass;
@@ -222,6 +233,18 @@ CASE(jem_optimizer_step)
     OK(jem_model_gradient_zero(w->t.model));
     OK(jem_optimizer_create(&optimizer, w->t.model, w->t.config));
     TRIED(status, jem_optimizer_step(optimizer, NULL));
+    jem_optimizer_destroy(optimizer);
+    return status;
+}
+
+CASE(jem_optimizer_restore)
+{
+    jem_optimizer *optimizer;
+    jem_status status;
+    OK(jem_model_gradient_zero(w->t.model));
+    OK(jem_optimizer_create(&optimizer, w->t.model, w->t.config));
+    OK(jem_optimizer_ascend(optimizer));
+    TRIED(status, jem_optimizer_restore(optimizer));
     jem_optimizer_destroy(optimizer);
     return status;
 }
@@ -358,12 +381,14 @@ const case_of training_cases[] = {NAMED(jem_model_energy_gradient),
                                   NAMED(jem_sampler_buffer_age),
                                   NAMED(jem_starts_info),
                                   NAMED(jem_starts_remove),
+                                  NAMED(jem_pass_energy),
                                   NAMED(jem_pass_backward_energy),
                                   NAMED(jem_sampler_create_carried),
                                   NAMED(jem_sampler_start_carried),
                                   NAMED(jem_sampler_buffer_get),
                                   NAMED(jem_optimizer_create),
                                   NAMED(jem_optimizer_step),
+                                  NAMED(jem_optimizer_restore),
                                   NAMED(jem_optimizer_ascend),
                                   NAMED(jem_trainer_create),
                                   NAMED(jem_trainer_step),
