@@ -114,7 +114,7 @@ jem_status jem__alloc(void *out, int64_t number, int64_t size)
     int64_t bytes;
     char *block = NULL;
     memcpy(out, &block, sizeof block);
-    if (!jem__multiply(number, size, &bytes) || bytes > INT64_MAX - 2 * ALIGNMENT)
+    if (!jem__multiply(number, size, &bytes) || bytes > INT64_MAX - (int64_t)2 * ALIGNMENT)
         return jem__fail(JEM_ERROR_MEMORY, "out of memory: %" PRId64 " x %" PRId64 " bytes", number,
                          size);
     int64_t whole = ALIGNMENT + (bytes ? bytes : 1);

@@ -143,7 +143,7 @@ static void draw_stroke(canvas *v, const style *s, const jem__stroke *stroke)
     point p[JEM__STROKE_POINTS + 3]; /* one before, two after */
     int n = stroke->points, loop = stroke->kind == JEM__STROKE_LOOP;
     float reach = s->radius + s->soft;
-    for (int i = 0; i < n; i++) p[i + 1] = place(s, stroke->at[2 * i], stroke->at[2 * i + 1]);
+    for (int64_t i = 0; i < n; i++) p[i + 1] = place(s, stroke->at[2 * i], stroke->at[2 * i + 1]);
     p[0] = loop ? p[n] : p[1];
     p[n + 1] = loop ? p[1] : p[n];
     p[n + 2] = loop ? p[2] : p[n];

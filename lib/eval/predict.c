@@ -63,15 +63,14 @@ static jem_status put(jem_config *kept, const jem_config *config, double tempera
     JEM__TRY(jem_config_set_i64(kept, "calibration.images", count));
     if (strncmp(score, "refine_", 7) != 0) return JEM_OK;
     for (int64_t i = 0; i < jem__key_total; i++) {
-        char text[256];
+        char value[192], text[256];
         int32_t set;
         if (strncmp(jem__keys[i].name, "sampler.", 8) != 0 || !config) continue;
         JEM__TRY(jem_config_is_set(config, jem__keys[i].name, &set));
         if (!set) continue;
-        int length = jem__format(text, sizeof text, "%s=\"", jem__keys[i].name);
-        JEM__TRY(jem__config_print(config, jem__keys[i].name, text + length,
-                                   (int64_t)sizeof text - length - 1));
-        JEM__TRY(jem_config_parse(kept, strcat(text, "\"")));
+        JEM__TRY(jem__config_print(config, jem__keys[i].name, value, sizeof value));
+        jem__format(text, sizeof text, "%s=\"%s\"", jem__keys[i].name, value);
+        JEM__TRY(jem_config_parse(kept, text));
     }
     return JEM_OK;
 }

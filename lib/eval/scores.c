@@ -156,11 +156,14 @@ static jem_status run_logits(jem__scorer *s, const float *x, int64_t n, int64_t 
 static jem_status find(const jem__score **score, const char *function, const char *name)
 {
     char names[256] = "";
+    size_t at = 0;
     JEM__REQUIRE(name, function);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         *score = &table[i];
         if (!strcmp(table[i].name, name)) return JEM_OK;
-        strcat(strcat(names, i ? ", " : ""), table[i].name);
+        if (at < sizeof names)
+            at += (size_t)jem__format(names + at, sizeof names - at, "%s%s", i ? ", " : "",
+                                      table[i].name);
     }
     return jem__fail(JEM_ERROR_ARGUMENT, "%s: unknown score '%.64s', expected one of %s", function,
                      name, names);

@@ -46,7 +46,7 @@ static jem_status read_one(uint8_t **bytes, const uint8_t **data, int64_t *shape
     if (size < header || big_endian(b) != (0x800u | (uint32_t)dimensions))
         return jem__fail(JEM_ERROR_FORMAT, "%s: not an idx%d file of bytes (magic %08x)", path,
                          dimensions, size >= 4 ? big_endian(b) : 0);
-    for (int i = 0; i < dimensions; i++) {
+    for (int64_t i = 0; i < dimensions; i++) {
         shape[i] = big_endian(b + 4 + 4 * i);
         if (!jem__multiply(expected, shape[i], &expected))
             return jem__fail(JEM_ERROR_FORMAT, "%s: its dimensions overflow", path);

@@ -26,7 +26,7 @@ static void read_row(const uint8_t *row, int64_t width, const pixel_layout *l, i
                   : colour == BLUE  ? b
                   : l->bytes == 1   ? r
                                     : 0.299f * r + 0.587f * g + 0.114f * b; /* BT.601 */
-        out[i] = l->alpha < 0 ? v : v * row[l->alpha] / 255.0f;
+        out[i] = l->alpha < 0 ? v : v * (float)row[l->alpha] / 255.0f;
     }
 }
 

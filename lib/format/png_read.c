@@ -90,7 +90,7 @@ static void decode(png_structp png, png_infop info, bytes *b, uint8_t **pixels, 
     png_read_info(png, info);
     *w = png_get_image_width(png, info);
     *h = png_get_image_height(png, info);
-    int64_t bits = png_get_bit_depth(png, info) * png_get_channels(png, info);
+    int64_t bits = (int64_t)png_get_bit_depth(png, info) * png_get_channels(png, info);
     if ((b->status = check_size(*w, *h, bits, b->size))) return;
     set_transforms(png);
     int passes = png_set_interlace_handling(png);

@@ -58,7 +58,7 @@ static jem_status create(jem__pack *pack, jem_model *model, const jem__layout *l
     const jem__parameter *p = &model->parameters[pack->parameter];
     int32_t turned = pack->form & JEM__PACK_TURNED, edge = pack->form - turned;
     int64_t o = p->shape[turned ? 1 : 0], i = p->shape[turned ? 0 : 1];
-    int64_t places = (edge + 2) * (edge + 2), shape[] = {o, i, p->shape[2], p->shape[3]};
+    int64_t places = (int64_t)(edge + 2) * (edge + 2), shape[] = {o, i, p->shape[2], p->shape[3]};
     int64_t matrices[] = {places, i, o};
     void *from = p->value;
     if (pack->form) {

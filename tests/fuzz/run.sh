@@ -2,12 +2,14 @@
 # Builds the fuzz targets with clang, ASan and UBSan, and runs each for a time; prints executions,
 # coverage (edges reached of the whole library)
 # and findings. Inputs that reach new code are kept in BUILD/corpus, findings in BUILD/findings.
+# Runs add up: BUILD/totals has the executions and seconds of each target over all runs in BUILD.
 # Usage: run.sh [SECONDS [TARGET...]]      BUILD=build-fuzz TIMEOUT=10 (seconds for an input)
 set -eu
 cd "$(dirname "$0")/../.."
 seconds="${1:-900}"
 [ $# -eq 0 ] || shift
 build="${BUILD:-build-fuzz}"
+limit="${TIMEOUT:-10}"
 [ -f "$build/build.ninja" ] || CC=clang meson setup "$build" -Dfuzz=true \
   -Db_sanitize=address,undefined -Db_lundef=false -Dexamples=false -Dbench=false >/dev/null
 ninja -C "$build" fuzzers >/dev/null
@@ -30,8 +32,8 @@ for name; do
   mkdir -p "$corpus" "$findings"
   log="$build/$name.log"
   spent >"$build/before.$$"
-  "$build/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout="${TIMEOUT:-10}" -rss_limit_mb=2048 \
-    -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 -artifact_prefix="$findings/" \
+  "$build/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout="$limit" -report_slow_units="$limit" \
+    -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536 -print_final_stats=1 -artifact_prefix="$findings/" \
     "$corpus" "tests/fuzz/seeds/$name" >"$log" 2>&1 || true
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)
   edges=$(grep -o 'cov: [0-9]*' "$log" | tail -n 1 | tr -dc 0-9)
@@ -40,10 +42,14 @@ for name; do
   spent >"$build/after.$$"
   cpu=$(($(cat "$build/after.$$") - $(cat "$build/before.$$")))
   bad=$(find "$findings" -type f | wc -l)
+  echo "$name ${runs:-0} $cpu" >>"$build/totals"
   printf '%-12s %12s %8s %8s %14s %9s\n' "$name" "${runs:-0}" "${took:--}" \
     "$cpu" "${edges:-0}/${all:-0}" "$bad"
   total=$((total + ${runs:-0}))
   found=$((found + bad))
 done
-echo "$total executions, $found findings"
+echo "$total executions, $found findings; over all runs in $build:"
+awk '{ runs[$1] += $2; cpu[$1] += $3 }
+  END { for (name in runs) printf "%-12s %12d executions, %d s of the processor\n", name, runs[name],
+    cpu[name] }' "$build/totals" | sort
 [ "$found" -eq 0 ]
