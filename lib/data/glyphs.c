@@ -226,7 +226,7 @@ const char *jem__glyphs_name(int32_t kind, int64_t k)
 
 static void address(jem__random *r, const jem__glyph_set *set, int64_t image, uint32_t step)
 {
-    jem__random_at(r, set->seed, JEM__RANDOM_GLYPH, (uint64_t)(2 * set->kind + set->test),
+    jem__random_at(r, set->seed, JEM__RANDOM_GLYPH, 2 * (uint64_t)set->kind + (uint64_t)set->test,
                    (uint64_t)image, step);
 }
 

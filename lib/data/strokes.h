@@ -12,7 +12,7 @@ enum {
 enum { JEM__STROKE_POINTS = 12, JEM__GLYPH_STROKES = 4, JEM__SYMBOL_VARIANTS = 3 };
 
 typedef struct jem__stroke {
-    int8_t kind, points;
+    uint8_t kind, points;
     int8_t at[2 * JEM__STROKE_POINTS]; /* x, y; y down; a symbol fills about +-60 by +-100 */
 } jem__stroke;
 
