@@ -5,7 +5,7 @@ jem=$1
 . "$(dirname "$0")/common.sh"
 run="train --data glyphs:size=12 --dataset.limit=60 --loader.batch=8 --sampler.buffer=40
     --sampler.steps=2 --log-every 1 --sample-every 0 --threads 1"
-long="$run --iterations 1000000 --checkpoint-steps 5"
+long="$run --iterations 5000 --checkpoint-steps 5"
 
 # started FOLDER: until the run in FOLDER has saved
 started()
@@ -26,7 +26,7 @@ stopped()
 }
 
 # ---- the folder is removed, and comes back; another process may not take it ----
-"$jem" $long --output first/run >out 2>err &
+env --default-signal=HUP "$jem" $long --output first/run >out 2>err &
 pid=$!
 started first/run
 fails 1 'another process is training in first/run' "$jem" $run --resume --output first/run
@@ -44,7 +44,7 @@ works '' "$jem" $run --resume --iterations $((step + 2)) --output gone/run
 "$jem" $run --iterations $((step + 2)) --output whole >out 2>err || bad "whole: $(cat err)"
 same whole/model.safetensors gone/run/model.safetensors
 
-# ---- a terminal that closes: SIGHUP, twice ----
+# ---- a terminal that closes: SIGHUP, twice; nohup's runs do not mind ----
 kill -HUP $pid
 kill -HUP $pid 2>/dev/null
 wait $pid
