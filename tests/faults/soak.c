@@ -320,41 +320,39 @@ static void cycle(soak *s, int64_t number)
 }
 
 typedef struct watch {
-    double begun, next, every; /* seconds */
-    double warm, most;         /* MiB: the most in the first WARM cycles, and in all */
+    double active, last, next, every; /* seconds; active: without the time that it was stopped */
+    double warm, most;                /* MiB: the most in the first WARM cycles, and in all */
 } watch;
-
-static double since(const watch *w)
-{
-    return seconds_of(CLOCK_MONOTONIC) - w->begun;
-}
 
 /* After a cycle, always at the same place in it. */
 static void measure(watch *w, int64_t number)
 {
-    double size = resident();
+    enum { LONGEST = 60 }; /* seconds that a cycle can take */
+    double size = resident(), now = seconds_of(CLOCK_MONOTONIC);
+    w->active += fmin(now - w->last, LONGEST);
+    w->last = now;
     if (number < WARM) w->warm = fmax(w->warm, size);
     w->most = fmax(w->most, size);
 }
 
 static void report(soak *s, watch *w, const total *before, total *t)
 {
-    double now = since(w), growth = w->warm > 0 ? w->most / w->warm : 1;
+    double growth = w->warm > 0 ? w->most / w->warm : 1;
     int64_t bytes, step;
     OK(jem_trainer_progress(s->trainer, &step, NULL));
     OK(jem_context_memory(context, &bytes, NULL));
     t->growth = fmax(before->growth, growth);
-    t->seconds = before->seconds + now;
+    t->seconds = before->seconds + w->active;
     t->cpu_seconds = before->cpu_seconds + seconds_of(CLOCK_PROCESS_CPUTIME_ID);
     write_total(s->state, t);
     printf("{\"seconds\": %.0f, \"step\": %" PRId64 ", \"cycles\": %" PRId64
            ", \"resident_mib\": %.2f, \"growth\": %.4f, \"context_mib\": %.2f, \"accuracy\": %.3f, "
            "\"total_seconds\": %.0f, \"total_cpu_seconds\": %.0f}\n",
-           now, step, t->cycles, resident(), growth, (double)bytes / (1 << 20), s->accuracy,
+           w->active, step, t->cycles, resident(), growth, (double)bytes / (1 << 20), s->accuracy,
            t->seconds, t->cpu_seconds);
     fflush(stdout);
     must(growth <= growth_limit, "memory has grown by more than 2 %");
-    w->next = now + w->every;
+    w->next = w->active + w->every;
 }
 
 int main(int argc, char **argv)
@@ -369,12 +367,12 @@ int main(int argc, char **argv)
     signal(SIGINT, stop);
     begin(&s, argv[1], argc == 4 ? argv[3] : "");
     total before = read_total(s.state), t = before;
-    watch w = {.begun = seconds_of(CLOCK_MONOTONIC)};
+    watch w = {.last = seconds_of(CLOCK_MONOTONIC)};
     w.every = fmin(60, seconds / 20);
     t.pieces++;
     int64_t i = 0;
-    for (; !stopped && since(&w) < seconds; i++, t.cycles++) {
-        if (i && since(&w) >= w.next) report(&s, &w, &before, &t);
+    for (; !stopped && w.active < seconds; i++, t.cycles++) {
+        if (i && w.active >= w.next) report(&s, &w, &before, &t);
         cycle(&s, i);
         measure(&w, i);
     }
