@@ -25,6 +25,7 @@ static void mlp(jem_network *net)
 {
     int32_t x = jem_network_linear(net, 0, "hidden1", 256);
     x = jem_network_activation(net, x, "silu");
+    x = jem_network_dropout(net, x, 0.1);
     x = jem_network_linear(net, x, "hidden2", 128);
     jem_network_activation(net, x, "silu");
 }
@@ -84,25 +85,23 @@ static void resnet(jem_network *net)
 /* The share of test images whose largest logit is their label's. */
 static double accuracy(jem_model *model, jem_dataset *test)
 {
-    static float x[TEST * SIDE * SIDE], logits[TEST * 10];
+    static float logits[TEST * 10];
     int32_t y[TEST];
-    int64_t n, right = 0;
-    jem_loader *loader;
-    jem_config *config;
-    check(jem_config_create(&config));
-    check(jem_config_set_i64(config, "loader.batch", TEST));
-    check(jem_loader_create(&loader, test, config));
-    check(jem_loader_next(loader, x, y, &n));
-    check(jem_model_logits(model, x, n, logits, TEST * 10));
-    for (int64_t i = 0; i < n; i++) {
-        int32_t best = 0;
-        for (int32_t k = 1; k < 10; k++)
-            if (logits[i * 10 + k] > logits[i * 10 + best]) best = k;
-        right += best == y[i];
-    }
-    jem_loader_destroy(loader);
-    jem_config_destroy(config);
-    return (double)right / (double)n;
+    double share;
+    check(jem_eval_logits(model, test, logits, TEST * 10, y, TEST));
+    check(jem_eval_accuracy(logits, y, TEST, 10, &share));
+    return share;
+}
+
+/* The network as its model file will hold it. */
+static void tell(const char *name, const jem_network *network)
+{
+    int64_t length = jem_network_text(network, NULL, 0);
+    char *text = malloc((size_t)length + 1);
+    if (!text) exit(1);
+    jem_network_text(network, text, length + 1);
+    printf("%s: %s\n", name, text);
+    free(text);
 }
 
 int main(int argc, char **argv)
@@ -132,6 +131,8 @@ int main(int argc, char **argv)
         int64_t features, weights = 0, elements;
         check(jem_network_create(&network, 1, SIDE, SIDE));
         networks[i].build(network);
+        check(jem_network_status(network)); /* of all builders at once */
+        tell(networks[i].name, network);
         check(jem_model_create_network(&model, context, network, config));
         jem_network_destroy(network); /* the model keeps what it needs */
         check(jem_model_info(model, NULL, NULL, NULL, NULL, &features));

@@ -53,7 +53,7 @@ int main(int argc, char **argv)
     x = malloc((size_t)(c * h * w) * sizeof *x);
     if (!x ||
         jem_model_prepare(model, pixels, width, height, 0,
-                          channels == 3 ? JEM_PIXEL_RGB8 : JEM_PIXEL_GREY8, 1, x) ||
+                          channels == 3 ? JEM_PIXEL_RGB8 : JEM_PIXEL_GREY8, 1, x, c * h * w) ||
         jem_model_predict(model, x, 1, &y, &probability, &log_px, &accepted))
         goto done;
 

@@ -37,7 +37,7 @@ def main(library, path):
 
     x = (ctypes.c_float * (channels * height * width))()
     y, accepted, probability, log_px = i32(), i32(), ctypes.c_float(), ctypes.c_float()
-    check(jem.jem_model_prepare(model, pixels, i64(28), i64(28), i64(0), i32(GREY8), i32(1), x))
+    check(jem.jem_model_prepare(model, pixels, i64(28), i64(28), i64(0), i32(GREY8), i32(1), x, i64(len(x))))
     check(jem.jem_model_predict(model, x, i64(1), *map(ctypes.byref, (y, probability, log_px, accepted))))
 
     name = ctypes.create_string_buffer(64)

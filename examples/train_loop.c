@@ -50,25 +50,25 @@ int main(int argc, char **argv)
 
     for (int64_t step = 0; step < steps; step++) {
         double data_energy, sample_energy, cross_entropy, norm;
-        check(jem_loader_next(unlabelled, xp, NULL, &n));
-        check(jem_loader_next(labelled, xl, y, &n));
-        check(jem_sampler_draw(sampler, NULL, N, xq));
+        check(jem_loader_next(unlabelled, xp, N * IMAGE, NULL, 0, &n));
+        check(jem_loader_next(labelled, xl, N * IMAGE, y, N, &n));
+        check(jem_sampler_draw(sampler, NULL, N, xq, N * IMAGE));
         check(jem_model_gradient_zero(model));
 
         memset(d, 0, sizeof d); /* losses add to it */
-        check(jem_pass_forward(pass, xp, N, logits));
+        check(jem_pass_forward(pass, xp, N, logits, N * K));
         check(jem_loss_energy(logits, NULL, N, K, 1, &data_energy, d));
         check(jem_loss_energy_penalty(logits, NULL, N, K, 0.05, NULL, d));
         check(jem_pass_backward(pass, d, JEM_GRADIENT_PARAMETERS, NULL));
 
         memset(d, 0, sizeof d);
-        check(jem_pass_forward(pass, xq, N, logits));
+        check(jem_pass_forward(pass, xq, N, logits, N * K));
         check(jem_loss_energy(logits, NULL, N, K, -1, &sample_energy, d));
         check(jem_loss_energy_penalty(logits, NULL, N, K, 0.05, NULL, d));
         check(jem_pass_backward(pass, d, JEM_GRADIENT_PARAMETERS, NULL));
 
         memset(d, 0, sizeof d);
-        check(jem_pass_forward(pass, xl, N, logits));
+        check(jem_pass_forward(pass, xl, N, logits, N * K));
         check(jem_loss_cross_entropy(logits, y, N, K, 1, &cross_entropy, d));
         check(jem_pass_backward(pass, d, JEM_GRADIENT_PARAMETERS, NULL));
 

@@ -16,7 +16,7 @@
 
          if (argc != 2 || jem_context_create(&context, NULL) ||
              jem_model_load(&model, context, argv[1]) ||
-             jem_model_prepare(model, pixels, 28, 28, 28, JEM_PIXEL_GREY8, 0, x) ||
+             jem_model_prepare(model, pixels, 28, 28, 28, JEM_PIXEL_GREY8, 0, x, 28 * 28) ||
              jem_model_logits(model, x, 1, logits, 10) ||
              jem_model_energy(model, x, NULL, 1, &energy)) {
              char text[256];
@@ -30,12 +30,26 @@
          return 0;
      }
 
-   Conventions. Outputs come first. Every call that can fail returns a
-   jem_status (0 = JEM_OK); the reason is in jem_last_error(), per thread. On
-   failure handles are NULL, arrays unspecified but never written past their
-   capacity. Nothing here aborts, exits or prints. _destroy takes NULL. Children
-   hold references to what they are made of, so handles may be destroyed in any
-   order, from any thread, but not from inside a callback.
+   Arguments. What a call makes comes first, then what it works on, inputs and their
+   counts, options; what it writes comes last, but the path of a file to write is an
+   input like others. Arrays are the caller's, contiguous, and are not kept beyond the
+   call (jem_pass_forward's x excepted). Where a model, a dataset or a setting decides
+   how many elements are written, the array is followed by its capacity in elements:
+   too little is JEM_ERROR_SHAPE, and the text says what is needed.
+
+   Results. A negative number that any function returns is a jem_status, a failure,
+   whose reason is in jem_last_error(), per thread. On failure handles are NULL and
+   arrays unspecified, but never written past their capacity. Nothing here aborts,
+   exits or prints.
+
+   Texts are UTF-8. A text comes as (buffer, capacity): at most capacity bytes are
+   written, always terminated; the result is the length of the whole text without its
+   terminator, or negative. With buffer NULL only the length is returned. A const char *
+   that comes back is static, or lives as long as is said there.
+
+   Handles. _destroy takes NULL. Handles hold references to what they are made of, so
+   they may be destroyed in any order, from any thread, but not from inside a callback
+   and not while a call of the same handle runs.
 
    Threads.
 
@@ -44,7 +58,8 @@
      jem_model                    calls that write   calls that read
      jem_pass, jem_loader         yes
      jem_sampler, jem_trainer     yes                _cancel
-     jem_optimizer, jem_config    yes
+     jem_optimizer, jem_network   yes
+     jem_config                   calls that write   calls that read, _create of others
      jem_array                                       yes */
 #ifndef JEM_H
 #define JEM_H

@@ -97,7 +97,7 @@ static int from_sampler(const char *path, jem_sampler *sampler, slots *s, uint64
     }
     if (!code) code = choose(s, path, seed, y, n, chosen);
     for (int64_t i = 0; !code && i < n; i++)
-        code = check(jem_sampler_buffer_get(sampler, chosen[i], 1, x + i * image));
+        code = check(jem_sampler_buffer_get(sampler, chosen[i], 1, x + i * image, image));
     free(random);
     free(chosen);
     return code;

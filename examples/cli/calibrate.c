@@ -50,7 +50,7 @@ static int print(const images *set, jem_model *model, const jem_config *kept)
     TRY(check(jem_config_get_f64(kept, "calibration.temperature", &temperature)));
     TRY(check(jem_config_get_f64(kept, "calibration.threshold", &threshold)));
     TRY(check(jem_config_get_f64(kept, "calibration.accept", &accept)));
-    TRY(check(jem_config_get_str(kept, "calibration.score", score, sizeof score, NULL)));
+    TRY(check(jem_config_get_str(kept, "calibration.score", score, sizeof score)));
     TRY(check(jem_model_info(model, NULL, NULL, NULL, &k, NULL)));
     int code = images_logits(set, model, &logits, &y);
     if (!code) code = evaluate_scaled(logits, y, set->count, k, 1, &before);

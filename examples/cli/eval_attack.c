@@ -89,7 +89,7 @@ static void print_settings(json *out, const jem_config *config)
 {
     char norm[16] = "";
     int64_t steps = 0, restarts = 0, refined = 0, copies = 0;
-    jem_config_get_str(config, "attack.norm", norm, sizeof norm, NULL);
+    jem_config_get_str(config, "attack.norm", norm, sizeof norm);
     jem_config_get_i64(config, "attack.steps", &steps);
     jem_config_get_i64(config, "attack.restarts", &restarts);
     jem_config_get_i64(config, "attack.refined", &refined);
@@ -154,7 +154,7 @@ static double share(const int32_t *flags, int64_t n)
 static const char *label_of(const jem_config *config)
 {
     char norm[16] = "";
-    jem_config_get_str(config, "attack.norm", norm, sizeof norm, NULL);
+    jem_config_get_str(config, "attack.norm", norm, sizeof norm);
     return strcmp(norm, "l2") ? "eps, L-inf, in input units ([-1,1] has 2)"
                               : "eps, L2, in input units ([-1,1] has 2)";
 }

@@ -201,7 +201,7 @@ static int trace(pair *p)
     p->tpr = allocate(room, sizeof *p->tpr);
     int code = !threshold || !p->fpr || !p->tpr
                    ? CODE_FAILED
-                   : check(jem_eval_roc(p->in, p->n, p->out, p->m, room, p->fpr, p->tpr, threshold,
+                   : check(jem_eval_roc(p->in, p->n, p->out, p->m, p->fpr, p->tpr, threshold, room,
                                         &p->points));
     free(threshold);
     return code;

@@ -80,7 +80,8 @@ void images_close(images *set)
 
 int images_read(const images *set, int64_t first, int64_t n, float *x, int32_t *y)
 {
-    return check(jem_dataset_read(set->data, first, n, x, y));
+    int64_t size = set->channels * set->height * set->width;
+    return check(jem_dataset_read(set->data, first, n, x, n * size, y));
 }
 
 /* With score NULL: logits [count,classes] and labels; else scores [count]. */

@@ -30,7 +30,8 @@ typedef struct facts {
 
 static int gather(const jem_model *model, facts *f)
 {
-    TRY(check(jem_starts_info(model, &f->starts_rank, &f->starts_bytes, &f->starts_explained)));
+    TRY(check(
+        jem_model_starts_info(model, &f->starts_rank, &f->starts_bytes, &f->starts_explained)));
     TRY(check(jem_model_info(model, &f->c, &f->h, &f->w, &f->classes, &f->features)));
     f->tensors = jem_model_parameter_count(model);
     for (int64_t i = 0; i < f->tensors; i++) {
@@ -40,15 +41,6 @@ static int gather(const jem_model *model, facts *f)
         *(kind == JEM_PARAMETER_TRAINABLE ? &f->trainable : &f->statistics) += elements;
     }
     return 0;
-}
-
-/* An entry's whole text; to be freed. */
-static char *metadata(const jem_model *model, const char *key)
-{
-    int64_t length = jem_model_metadata_get(model, key, NULL, 0);
-    char *text = allocate((length < 0 ? 0 : length) + 1, 1);
-    if (text) jem_model_metadata_get(model, key, text, length + 1);
-    return text;
 }
 
 static void parameter_text(const jem_model *model, int64_t i, char *shape, size_t capacity,
@@ -81,10 +73,10 @@ static int print_text(const jem_model *model, const facts *f)
                f->starts_rank, f->starts_bytes, 100 * f->starts_explained);
     printf("\nmetadata\n");
     for (int64_t i = 0; i < jem_model_metadata_count(model); i++) {
-        const char *key = jem_model_metadata_key(model, i);
-        char *text = metadata(model, key);
-        if (!text) return CODE_FAILED;
+        char *key, *text;
+        TRY(metadata_entry(model, i, &key, &text));
         printf("  %-20s %s\n", key, text);
+        free(key);
         free(text);
     }
     for (int64_t i = 0; given.parameters && i < f->tensors; i++) {
@@ -122,10 +114,10 @@ static int print_json(const jem_model *model, const facts *f)
     json_close(&out, ']');
     json_object(&out, "metadata");
     for (int64_t i = 0; i < jem_model_metadata_count(model); i++) {
-        const char *key = jem_model_metadata_key(model, i);
-        char *text = metadata(model, key);
-        if (!text) return CODE_FAILED;
+        char *key, *text;
+        TRY(metadata_entry(model, i, &key, &text));
         json_text(&out, key, text);
+        free(key);
         free(text);
     }
     json_close(&out, '}');

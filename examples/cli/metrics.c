@@ -36,7 +36,7 @@ int metrics_open(metrics *m, const char *folder, const jem_trainer *trainer)
     int64_t step, rollbacks;
     join(m->path, sizeof m->path, folder, "metrics.jsonl");
     TRY(check(jem_trainer_progress(trainer, &step, NULL)));
-    TRY(check(jem_trainer_rollbacks(trainer, &rollbacks, NULL, NULL, NULL, 0)));
+    TRY(check(jem_trainer_rollbacks(trainer, &rollbacks, NULL, NULL)));
     int fresh = step == 0 && rollbacks == 0;
     if (!fresh) {
         FILE *old = fopen(m->path, "r");
@@ -90,7 +90,8 @@ int metrics_rollback(metrics *m, const jem_trainer *trainer)
     int64_t count, from, to;
     char reason[512];
     json out;
-    TRY(check(jem_trainer_rollbacks(trainer, &count, &from, &to, reason, sizeof reason)));
+    TRY(check(jem_trainer_rollbacks(trainer, &count, &from, &to)));
+    TRY(check(jem_trainer_rollback_reason(trainer, reason, sizeof reason)));
     json_open(&out, m->file, 1);
     json_object(&out, NULL);
     json_text(&out, "event", "rollback");

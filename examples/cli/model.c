@@ -1,5 +1,6 @@
 /* Opening a model for a subcommand. */
 #include "cli.h"
+#include <stdlib.h>
 #include <string.h>
 
 int model_tell_precision(const jem_model *model, const jem_config *config)
@@ -7,7 +8,7 @@ int model_tell_precision(const jem_model *model, const jem_config *config)
     const char *runs;
     char wanted[16];
     TRY(check(jem_model_precision(model, &runs)));
-    TRY(check(jem_config_get_str(config, "model.precision", wanted, sizeof wanted, NULL)));
+    TRY(check(jem_config_get_str(config, "model.precision", wanted, sizeof wanted)));
     if (!strcmp(wanted, "bf16") && strcmp(runs, "bf16"))
         fprintf(stderr, "jem: oneDNN has no bf16 on this CPU: computing in %s\n", runs);
     return 0;
@@ -17,7 +18,7 @@ int model_open(jem_model **model, jem_context *context, const char *path, const 
 {
     char precision[16];
     TRY(check(jem_model_load(model, context, path)));
-    TRY(check(jem_config_get_str(config, "model.precision", precision, sizeof precision, NULL)));
+    TRY(check(jem_config_get_str(config, "model.precision", precision, sizeof precision)));
     TRY(check(jem_model_set_precision(*model, precision)));
     return model_tell_precision(*model, config);
 }
@@ -38,4 +39,21 @@ int model_calibration(const jem_model *model, jem_config **kept)
     if (jem_model_metadata_get(model, "calibration", text, sizeof text) < 0) return 0;
     TRY(check(jem_config_create(kept)));
     return check(jem_config_parse(*kept, text));
+}
+
+int metadata_entry(const jem_model *model, int64_t index, char **key, char **text)
+{
+    int64_t length = jem_model_metadata_key(model, index, NULL, 0), of_text;
+    TRY(check((jem_status)length));
+    *text = NULL;
+    *key = allocate(length + 1, 1);
+    if (!*key) return CODE_FAILED;
+    jem_model_metadata_key(model, index, *key, length + 1);
+    of_text = jem_model_metadata_get(model, *key, NULL, 0);
+    *text = allocate(of_text + 1, 1);
+    if (*text)
+        jem_model_metadata_get(model, *key, *text, of_text + 1);
+    else
+        free(*key);
+    return *text ? 0 : CODE_FAILED;
 }

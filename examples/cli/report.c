@@ -29,7 +29,7 @@ static int draw_chains(const report_run *run, const chains *k, strip *s, const j
     double size, noise;
     TRY(check(jem_config_get_f64(config, "sampler.step_size", &size)));
     TRY(check(jem_config_get_f64(config, "sampler.noise", &noise)));
-    TRY(check(jem_config_get_str(config, "sampler.start", start, sizeof start, NULL)));
+    TRY(check(jem_config_get_str(config, "sampler.start", start, sizeof start)));
     const char *from = strcmp(start, "uniform") ? "class Gaussians" : "uniform noise";
     snprintf(caption, sizeof caption,
              "%d %schains of %" PRId64 " steps (size %g, noise %g) from %s; none left out", CHAINS,
@@ -54,7 +54,7 @@ static int draw_samples(const report_run *run, jem_config *config)
     TRY(check(jem_config_set_i64(config, "sampler.conditional", 0)));
     TRY(check(jem_config_set_i64(config, "sampler.buffer", 1)));
     /* A model that was never sampled from has no Gaussians. */
-    TRY(check(jem_starts_info(run->model, NULL, &carried, NULL)));
+    TRY(check(jem_model_starts_info(run->model, NULL, &carried, NULL)));
     if (!carried) TRY(check(jem_config_set_str(config, "sampler.start", "uniform")));
     TRY(check(jem_model_info(run->model, &k.c, &k.h, &k.w, &classes, NULL)));
     for (int64_t i = 0; i < CHAINS; i++) y[i] = (int32_t)(i / 10 % classes); /* a class a row */
@@ -62,7 +62,9 @@ static int draw_samples(const report_run *run, jem_config *config)
     k.y = conditional ? y : NULL;
     k.x = allocate(CHAINS * k.c * k.h * k.w, sizeof *k.x);
     int code = k.x ? check(jem_sampler_create(&k.sampler, run->model, config)) : CODE_FAILED;
-    if (!code) code = check(jem_sampler_start(k.sampler, k.y, 0, CHAINS, k.x));
+    if (!code)
+        code = check(
+            jem_sampler_draw_starts(k.sampler, k.y, CHAINS, 0, k.x, CHAINS * k.c * k.h * k.w));
     if (!code) code = strip_begin(&s, &k, 10);
     if (!code) code = chains_walk(&k, &s);
     if (!code) code = draw_chains(run, &k, &s, config);
@@ -114,7 +116,7 @@ static int draw_roc(const report_run *run, float *const all[][SCORES], const int
         float *threshold = allocate(room, sizeof *threshold);
         curves[made++] = (plot_series){names[i], x, y, 0};
         code = x && y && threshold ? check(jem_eval_roc(all[0][0], counts[0], all[i][0], counts[i],
-                                                        room, x, y, threshold, &points))
+                                                        x, y, threshold, room, &points))
                                    : CODE_FAILED;
         free(threshold);
         curves[made - 1].count = points;

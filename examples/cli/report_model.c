@@ -18,11 +18,10 @@ static void show_metadata(const html *page, const jem_model *model)
 {
     fputs("<details><summary>Metadata of the file</summary><table>\n", page->file);
     for (int64_t i = 0; i < jem_model_metadata_count(model); i++) {
-        const char *key = jem_model_metadata_key(model, i);
-        int64_t length = jem_model_metadata_get(model, key, NULL, 0);
-        char *text = allocate((length < 0 ? 0 : length) + 1, 1);
-        if (text) jem_model_metadata_get(model, key, text, length + 1);
-        if (text) html_row(page, key, text);
+        char *key, *text;
+        if (metadata_entry(model, i, &key, &text)) continue;
+        html_row(page, key, text);
+        free(key);
         free(text);
     }
     fputs("</table></details>\n", page->file);
@@ -60,7 +59,7 @@ static void show_facts(const html *page, const jem_model *model, const char *pat
         snprintf(text, sizeof text, "%.2f MB", (double)info.st_size / 1e6);
         html_row(page, "File", text);
     }
-    if (jem_starts_info(model, &rank, &bytes, &explained) >= 0 && bytes) {
+    if (jem_model_starts_info(model, &rank, &bytes, &explained) >= 0 && bytes) {
         snprintf(text, sizeof text,
                  "class Gaussians of rank %" PRId64
                  ", %.2f MB, %.1f %% of the variance in the factor",
@@ -98,7 +97,7 @@ static void show_keys(const html *page, const jem_config *config, int chosen)
         double real = 0;
         jem_config_key_info(i, &name, &type, &standard, NULL, &help);
         if (type == JEM_KEY_STR) {
-            jem_config_get_str(config, name, value, sizeof value, NULL);
+            jem_config_get_str(config, name, value, sizeof value);
         } else if (type == JEM_KEY_I64) {
             jem_config_get_i64(config, name, &whole);
             snprintf(value, sizeof value, "%" PRId64, whole);

@@ -151,7 +151,7 @@ static int from_sampler(work *k)
 {
     char kind[32];
     images data = {0};
-    TRY(check(jem_config_get_str(k->config, "sampler.start", kind, sizeof kind, NULL)));
+    TRY(check(jem_config_get_str(k->config, "sampler.start", kind, sizeof kind)));
     if (!strcmp(kind, "uniform"))
         snprintf(k->how, sizeof k->how, "uniform noise");
     else
@@ -163,7 +163,8 @@ static int from_sampler(work *k)
         images_close(&data);
         TRY(code);
     }
-    return check(jem_sampler_start(k->sampler, k->y, 0, k->n, k->x));
+    return check(
+        jem_sampler_draw_starts(k->sampler, k->y, k->n, 0, k->x, k->n * k->c * k->h * k->w));
 }
 
 static int from_buffer(work *k)

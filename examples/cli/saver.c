@@ -36,8 +36,11 @@ int saver_find(const char *checkpoint, char *path, size_t size, jem_config **con
 static jem_status write_all(saver *s)
 {
     double from = now();
+    jem_model *model;
     folder_restore(s->folder);
-    jem_status status = jem_model_save(jem_trainer_model(s->trainer), s->model);
+    jem_status status = jem_trainer_model(&model, s->trainer);
+    if (!status) status = jem_model_save(model, s->model);
+    jem_model_destroy(model);
     if (!status) status = variants_save(s->trainer, s->config, s->folder);
     if (!status) status = jem_trainer_save(s->trainer, s->checkpoint);
     s->at = now();

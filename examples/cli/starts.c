@@ -4,12 +4,14 @@
 
 static struct {
     const char *model, *data, *output;
+    int remove;
     settings settings;
 } given;
 
 static const option options[] = {
     {"model", OPTION_TEXT, 1, &given.model, "FILE", "the model, safetensors"},
-    {"data", OPTION_TEXT, 1, &given.data, "SOURCE", "labelled data; its train split"},
+    {"data", OPTION_TEXT, 0, &given.data, "SOURCE", "labelled data; its train split"},
+    {"remove", OPTION_FLAG, 0, &given.remove, NULL, "take them out of the file instead"},
     {"output", OPTION_TEXT, 0, &given.output, "FILE", "where the model goes with them [--model]"},
     {"rank", OPTION_KEY, 0, "sampler.start_rank", "R", NULL},
     {"threads", OPTION_KEY, 0, "context.threads", "N", NULL},
@@ -31,7 +33,7 @@ static int tell(const jem_model *model, const char *path)
     int64_t rank, bytes;
     double explained;
     json out;
-    TRY(check(jem_starts_info(model, &rank, &bytes, &explained)));
+    TRY(check(jem_model_starts_info(model, &rank, &bytes, &explained)));
     json_open(&out, stdout, 0);
     json_object(&out, NULL);
     json_text(&out, "model", path);
@@ -47,13 +49,19 @@ static int fit(jem_model *model, jem_context *context, jem_config *config)
 {
     int64_t c, h, w;
     images data = {0};
-    const char *path = given.output ? given.output : given.model;
     TRY(check(jem_model_info(model, &c, &h, &w, NULL, NULL)));
     TRY(images_open(&data, context, given.data, config, "train", c, h, w));
-    int code = check(jem_starts_fit(model, data.data, config));
+    int code = check(jem_model_starts_fit(model, data.data, config));
     images_close(&data);
-    if (!code) code = check(jem_model_save(model, path));
-    return code ? code : tell(model, path);
+    return code;
+}
+
+static int change(jem_model *model, jem_context *context, jem_config *config)
+{
+    const char *path = given.output ? given.output : given.model;
+    TRY(given.remove ? check(jem_model_starts_remove(model)) : fit(model, context, config));
+    TRY(check(jem_model_save(model, path)));
+    return tell(model, path);
 }
 
 int run_starts(int argc, char **argv)
@@ -63,11 +71,15 @@ int run_starts(int argc, char **argv)
     jem_model *model = NULL;
     int code = options_parse(&self, argc, argv);
     if (code) return code < 0 ? 0 : code;
+    if (!given.data == !given.remove) {
+        fail("starts: needs one of --data and --remove");
+        return CODE_USAGE;
+    }
     code = check(jem_config_create(&config));
     if (!code) code = settings_apply(&given.settings, config);
     if (!code) code = check(jem_context_create(&context, config));
     if (!code) code = check(jem_model_load(&model, context, given.model));
-    if (!code) code = fit(model, context, config);
+    if (!code) code = change(model, context, config);
     jem_model_destroy(model);
     jem_context_destroy(context);
     jem_config_destroy(config);

@@ -173,8 +173,8 @@ static int describe(const run *r)
             !strncmp(key, "dataset.", 8) || !strcmp(key, "trainer.keep"))
             continue;
         if (type == JEM_KEY_STR) {
-            jem_config_get_str(r->config, key, value, sizeof value, NULL);
-            jem_config_get_str(defaults, key, standard, sizeof standard, NULL);
+            jem_config_get_str(r->config, key, value, sizeof value);
+            jem_config_get_str(defaults, key, standard, sizeof standard);
         } else if (type == JEM_KEY_I64) {
             jem_config_get_i64(r->config, key, &m);
             jem_config_get_i64(defaults, key, &n);
@@ -273,17 +273,18 @@ static int set_up(run *r)
 static int draw_buffer(const run *r)
 {
     enum { SHOWN = 100 };
-    jem_sampler *sampler = jem_trainer_sampler(r->trainer);
+    jem_sampler *sampler;
     const images *d = &r->data;
-    int64_t slots, size = d->channels * d->height * d->width;
+    int64_t slots = 0, size = d->channels * d->height * d->width;
     char path[4200], name[64];
-    TRY(check(jem_sampler_buffer_info(sampler, &slots)));
+    TRY(check(jem_trainer_sampler(&sampler, r->trainer)));
+    int code = check(jem_sampler_buffer_info(sampler, &slots));
     int64_t n = slots < SHOWN ? slots : SHOWN;
     float *x = allocate(n * size, sizeof *x);
-    if (!x) return CODE_FAILED;
-    int code = 0;
+    if (!x) code = CODE_FAILED;
     for (int64_t i = 0; !code && i < n; i++)
-        code = check(jem_sampler_buffer_get(sampler, i * slots / n, 1, x + i * size));
+        code = check(jem_sampler_buffer_get(sampler, i * slots / n, 1, x + i * size, size));
+    jem_sampler_destroy(sampler);
     snprintf(name, sizeof name, "samples-%06" PRId64 ".png", r->step);
     join(path, sizeof path, given.output, name);
     if (!code) code = array_save_grid(path, x, n, 10, d->channels, d->height, d->width);
@@ -325,7 +326,8 @@ static int rolled_back(run *r)
     int64_t count, from, most;
     char reason[512];
     TRY(check(jem_trainer_progress(r->trainer, &r->step, NULL)));
-    TRY(check(jem_trainer_rollbacks(r->trainer, &count, &from, NULL, reason, sizeof reason)));
+    TRY(check(jem_trainer_rollbacks(r->trainer, &count, &from, NULL)));
+    TRY(check(jem_trainer_rollback_reason(r->trainer, reason, sizeof reason)));
     TRY(check(jem_config_get_i64(r->config, "trainer.retries", &most)));
     warn("%s: back to step %" PRId64 ", roll-back %" PRId64 " of %" PRId64, reason, r->step, count,
          most);

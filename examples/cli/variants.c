@@ -17,7 +17,7 @@ static jem_status average_of(jem_model **model, const jem_trainer *trainer,
 
 static jem_status best_of(jem_model **model, const jem_trainer *trainer)
 {
-    jem_status status = jem_trainer_best_model(model, NULL, trainer);
+    jem_status status = jem_trainer_best_model(model, trainer, NULL);
     return status == JEM_ERROR_STATE ? JEM_OK : status;
 }
 

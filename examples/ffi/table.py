@@ -4,7 +4,8 @@
 usage: table.py INCLUDE python|cdef|json OUTPUT
 
 python  a module of ctypes: constants, callback tables as Structure classes, and
-        declare(library), which gives every function its argument and result types
+        declare(library), which gives every function its argument and result types and
+        refuses a library of another ABI
 cdef    plain C for readers of C declarations: LuaJIT's ffi.cdef, Python's cffi
 json    functions, tables and constants, for anything else
 """
@@ -62,6 +63,8 @@ def write_python(api):
     yield "    for name, (result, arguments) in FUNCTIONS.items():"
     yield "        function = getattr(library, name)"
     yield "        function.restype, function.argtypes = result, arguments"
+    yield "    if library.jem_abi_version() != JEM_ABI_VERSION:"
+    yield "        raise ImportError(f'libjem of ABI {library.jem_abi_version()}, expected {JEM_ABI_VERSION}')"
     yield "    return library"
 
 

@@ -17,7 +17,8 @@
 #include <string>
 #include <vector>
 
-namespace jem {
+namespace jem
+{
 
 jem_status check(jem_status status)
 {
@@ -44,7 +45,8 @@ using Optimizer = Handle<jem_optimizer, jem_optimizer_destroy>;
 using Trainer = Handle<jem_trainer, jem_trainer_destroy>;
 
 // make<Model>(jem_model_load, context.get(), path)
-template <class Made, class Create, class... Arguments> Made make(Create create, Arguments... arguments)
+template <class Made, class Create, class... Arguments>
+Made make(Create create, Arguments... arguments)
 {
     typename Made::pointer handle = nullptr;
     check(create(&handle, arguments...));
@@ -90,10 +92,16 @@ static double cross_entropy(const std::vector<float> &logits, const std::vector<
         for (std::size_t j = 0; j < k; j++) sum += std::exp(row[j] - most);
         for (std::size_t j = 0; j < k; j++)
             derivative[i * k + j] = static_cast<float>(
-                (std::exp(row[j] - most) / sum - (static_cast<std::int32_t>(j) == y[i])) / double(n));
+                (std::exp(row[j] - most) / sum - (static_cast<std::int32_t>(j) == y[i])) /
+                double(n));
         loss += std::log(sum) + most - row[y[i]];
     }
     return loss / double(n);
+}
+
+template <class T> static std::int64_t size(const std::vector<T> &array)
+{
+    return std::int64_t(array.size());
 }
 
 static void use(const char *path)
@@ -104,25 +112,26 @@ static void use(const char *path)
                                            "optimizer.rate=1e-4 trainer.iterations=100"));
     auto context = make<Context>(jem_context_create, settings.get());
     auto model = make<Model>(jem_model_load, context.get(), path);
-    auto data = make<Dataset>(jem_dataset_open, context.get(), "glyphs:limit=200,split=test", settings.get());
+    auto data = make<Dataset>(jem_dataset_open, context.get(), "glyphs:limit=200,split=test",
+                              settings.get());
     context.reset(); // the library keeps what its children need
     std::int64_t c, h, w, k, n = 16, got;
     check(jem_model_info(model.get(), &c, &h, &w, &k, nullptr));
 
     std::vector<float> x(std::size_t(n * c * h * w)), logits(std::size_t(n * k)), d(logits.size());
     std::vector<std::int32_t> y(std::size_t(n), 0);
-    check(jem_dataset_read(data.get(), 0, n, x.data(), y.data()));
-    check(jem_model_logits(model.get(), x.data(), n, logits.data(), n * k));
+    check(jem_dataset_read(data.get(), 0, n, x.data(), size(x), y.data()));
+    check(jem_model_logits(model.get(), x.data(), n, logits.data(), size(logits)));
     std::printf("loss of %d digits %.4f\n", int(n), cross_entropy(logits, y, d));
     auto sampler = make<Sampler>(jem_sampler_create, model.get(), settings.get());
-    check(jem_sampler_draw(sampler.get(), nullptr, 4, x.data()));
+    check(jem_sampler_draw(sampler.get(), nullptr, 4, x.data(), size(x)));
 
     auto loader = make<Loader>(jem_loader_create, data.get(), settings.get());
     auto optimizer = make<Optimizer>(jem_optimizer_create, model.get(), settings.get());
     auto pass = make<Pass>(jem_pass_create, model.get(), JEM_PASS_TRAIN, n);
     for (int step = 0; step < 2; step++) {
-        check(jem_loader_next(loader.get(), x.data(), y.data(), &got));
-        check(jem_pass_forward(pass.get(), x.data(), n, logits.data()));
+        check(jem_loader_next(loader.get(), x.data(), size(x), y.data(), size(y), &got));
+        check(jem_pass_forward(pass.get(), x.data(), n, logits.data(), size(logits)));
         std::printf("step %d: loss %.4f\n", step, cross_entropy(logits, y, d));
         check(jem_model_gradient_zero(model.get()));
         check(jem_pass_backward(pass.get(), d.data(), JEM_GRADIENT_PARAMETERS, nullptr));

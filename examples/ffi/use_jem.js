@@ -25,6 +25,7 @@ const lib = koffi.load(library);
 const jem = {};
 for (const f of table.functions)
   jem[f.name] = lib.func(f.name, type(f.result), f.parameters.map((p) => type(p.type)));
+if (jem.jem_abi_version() !== table.constants.JEM_ABI_VERSION) throw new Error('a libjem of another ABI');
 
 function check(status) {
   if (status >= 0) return status;
@@ -66,14 +67,17 @@ function train(model, data, settings, { image, k }, steps) {
   const pass = make('pass', jem.jem_pass_create, model, JEM_PASS_TRAIN, n);
   const [x, y] = [new Float32Array(n * image), new Int32Array(n)];
   const [logits, derivative] = [new Float32Array(n * k), new Float32Array(n * k)];
+  const last = jem.jem_model_parameter_find(model.pointer, 'class_output.bias');
+  const gradient = new Float32Array(k);
   for (let step = 0; step < steps; step++) {
-    check(jem.jem_loader_next(loader.pointer, x, y, new BigInt64Array(1)));
-    check(jem.jem_pass_forward(pass.pointer, x, n, logits));
+    check(jem.jem_loader_next(loader.pointer, x, x.length, y, y.length, new BigInt64Array(1)));
+    check(jem.jem_pass_forward(pass.pointer, x, n, logits, logits.length));
     const loss = crossEntropy(logits, y, k, derivative);
     check(jem.jem_model_gradient_zero(model.pointer));
     check(jem.jem_pass_backward(pass.pointer, derivative, JEM_GRADIENT_PARAMETERS, null));
+    check(jem.jem_model_gradient_get(model.pointer, last, gradient, gradient.length));
     check(jem.jem_optimizer_step(optimizer.pointer, null));
-    console.log(`step ${step}: loss ${loss.toFixed(4)}`);
+    console.log(`step ${step}: loss ${loss.toFixed(4)}, |d bias| ${Math.hypot(...gradient).toFixed(4)}`);
   }
 }
 
@@ -109,7 +113,7 @@ const shape = { image: Number(sizes[0] * sizes[1] * sizes[2]), k: Number(sizes[3
 const n = 100;
 const [x, y] = [new Float32Array(n * shape.image), new Int32Array(n)];
 const [logits, energy] = [new Float32Array(n * shape.k), new Float32Array(n)];
-check(jem.jem_dataset_read(data.pointer, 0, n, x, y));
+check(jem.jem_dataset_read(data.pointer, 0, n, x, x.length, y));
 check(jem.jem_model_logits(model.pointer, x, n, logits, logits.length));
 check(jem.jem_model_energy(model.pointer, x, null, n, energy));
 let right = 0;
@@ -121,7 +125,7 @@ const mean = energy.reduce((s, v) => s + v, 0) / n;
 console.log(`accuracy ${(right / n).toFixed(2)}, energy of digits ${mean.toFixed(2)}`);
 
 const sampler = make('sampler', jem.jem_sampler_create, model, settings);
-check(jem.jem_sampler_draw(sampler.pointer, null, 4, x));
+check(jem.jem_sampler_draw(sampler.pointer, null, 4, x, x.length));
 console.log('samples 4');
 train(model, data, settings, shape, 2);
 runTrainer(model, data, settings, 2);

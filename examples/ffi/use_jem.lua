@@ -13,6 +13,7 @@ if not path then
 end
 ffi.cdef(assert(io.open(declarations)):read("*a"))
 local jem = ffi.load(library)
+assert(jem.jem_abi_version() == jem.JEM_ABI_VERSION, "a libjem of another ABI")
 
 local function check(status)
   if status >= 0 then return status end
@@ -60,8 +61,8 @@ local function train(model, data, settings, shape, steps)
   local x, y = floats(n * shape.image), ffi.new("int32_t[?]", n)
   local logits, derivative, got = floats(n * k), floats(n * k), ffi.new("int64_t[1]")
   for step = 0, steps - 1 do
-    check(jem.jem_loader_next(loader, x, y, got))
-    check(jem.jem_pass_forward(pass, x, n, logits))
+    check(jem.jem_loader_next(loader, x, n * shape.image, y, n, got))
+    check(jem.jem_pass_forward(pass, x, n, logits, n * k))
     local loss = cross_entropy(logits, y, n, k, derivative)
     check(jem.jem_model_gradient_zero(model))
     check(jem.jem_pass_backward(pass, derivative, jem.JEM_GRADIENT_PARAMETERS, nil))
@@ -103,7 +104,7 @@ local shape = {image = tonumber(sizes[0] * sizes[1] * sizes[2]), classes = tonum
 local n = 100
 local x, y = floats(n * shape.image), ffi.new("int32_t[?]", n)
 local logits, energy = floats(n * shape.classes), floats(n)
-check(jem.jem_dataset_read(data, 0, n, x, y))
+check(jem.jem_dataset_read(data, 0, n, x, n * shape.image, y))
 check(jem.jem_model_logits(model, x, n, logits, n * shape.classes))
 check(jem.jem_model_energy(model, x, nil, n, energy))
 local right, mean = 0, 0
@@ -117,7 +118,7 @@ end
 print(("accuracy %.2f, energy of digits %.2f"):format(right / n, mean))
 
 local sampler = new("jem_sampler", jem.jem_sampler_create, model, settings)
-check(jem.jem_sampler_draw(sampler, nil, 4, x))
+check(jem.jem_sampler_draw(sampler, nil, 4, x, n * shape.image))
 print("samples 4")
 
 train(model, data, settings, shape, 2)

@@ -72,7 +72,7 @@ class Model(Handle):
     def samples(self, n, settings):
         out = np.empty((n, *self.shape), np.float32)
         sampler = Handle(jem.jem_sampler_create, self, settings)
-        check(jem.jem_sampler_draw(sampler, None, n, out.ctypes))
+        check(jem.jem_sampler_draw(sampler, None, n, out.ctypes, out.size))
         return out
 
 
@@ -94,8 +94,8 @@ def train(model, data, settings, steps, n=16):
     x, y = np.empty((n, *model.shape), np.float32), np.empty(n, np.int32)
     logits, got = np.empty((n, model.classes), np.float32), c_int64()
     for step in range(steps):
-        check(jem.jem_loader_next(loader, x.ctypes, y.ctypes, byref(got)))
-        check(jem.jem_pass_forward(forward, x.ctypes, n, logits.ctypes))
+        check(jem.jem_loader_next(loader, x.ctypes, x.size, y.ctypes, y.size, byref(got)))
+        check(jem.jem_pass_forward(forward, x.ctypes, n, logits.ctypes, logits.size))
         loss, derivative = cross_entropy(logits, y)
         check(jem.jem_model_gradient_zero(model))
         check(jem.jem_pass_backward(forward, derivative.ctypes, table.JEM_GRADIENT_PARAMETERS, None))
@@ -129,7 +129,7 @@ def main(library, path):
     model = Model(jem.jem_model_load, context, path.encode())
     data = Handle(jem.jem_dataset_open, context, b"glyphs:limit=200,split=test", settings)
     x, y = np.empty((100, *model.shape), np.float32), np.empty(100, np.int32)
-    check(jem.jem_dataset_read(data, 0, 100, x.ctypes, y.ctypes))
+    check(jem.jem_dataset_read(data, 0, 100, x.ctypes, x.size, y.ctypes))
     del context  # the library keeps what its children need
 
     logits, energy = model.logits(x), model.energy(x)

@@ -63,7 +63,7 @@ JEM_API jem_status jem_context_create_hosted(jem_context **context, const jem_co
    fine. Any thread, never from inside a callback. */
 JEM_API void jem_context_destroy(jem_context *context);
 
-/* The number of worker threads. Errors: ARGUMENT. */
+/* The number of worker threads. Any thread. Errors: ARGUMENT. */
 JEM_API jem_status jem_context_threads(const jem_context *context, int64_t *threads);
 
 /* Bytes that the context and all that was made from it hold now, and the most they ever

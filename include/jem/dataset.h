@@ -11,6 +11,7 @@ extern "C" {
 /* Images with labels; immutable, so any number of threads may read it. */
 typedef struct jem_dataset jem_dataset;
 
+/* The type of an array's elements. */
 typedef int32_t jem_type;
 enum {
     JEM_TYPE_U8 = 1,  /* pixels 0..255, mapped to v/127.5 - 1 */
@@ -45,7 +46,7 @@ enum {
 JEM_API jem_status jem_dataset_open(jem_dataset **dataset, jem_context *context, const char *source,
                                     const jem_config *config);
 
-/* Copies the caller's arrays: pixels [n,c,h,w] of type U8 or F32, labels [n]
+/* A dataset of the caller's arrays, copied: pixels [n,c,h,w] of type U8 or F32, labels [n]
    >= 0, or NULL (all 0). Errors: ARGUMENT (non-finite values are named),
    SHAPE, MEMORY. */
 JEM_API jem_status jem_dataset_create(jem_dataset **dataset, jem_context *context,
@@ -85,13 +86,14 @@ JEM_API jem_status jem_dataset_create_callbacks(jem_dataset **dataset, jem_conte
    MEMORY, those of reading. */
 JEM_API jem_status jem_dataset_save(const jem_dataset *dataset, const char *path);
 
-/* The images at indices [count], shared with the parent, not copied.
+/* The images at indices [n], in that order, shared with the parent, not copied.
    Errors: ARGUMENT (an index outside), MEMORY. */
 JEM_API jem_status jem_dataset_subset(jem_dataset **subset, jem_dataset *dataset,
-                                      const int64_t *indices, int64_t count);
-/* A random split by seed: first gets count images, second the rest. */
+                                      const int64_t *indices, int64_t n);
+/* A random split by seed: first gets n images, second the rest. Errors: ARGUMENT (n
+   outside 0..count), MEMORY; then both are NULL. */
 JEM_API jem_status jem_dataset_split(jem_dataset **first, jem_dataset **second,
-                                     jem_dataset *dataset, int64_t count, uint64_t seed);
+                                     jem_dataset *dataset, int64_t n, uint64_t seed);
 /* per_class images of each class, chosen by seed. Errors: ARGUMENT (a class with
    fewer is named), MEMORY. */
 JEM_API jem_status jem_dataset_balanced(jem_dataset **subset, jem_dataset *dataset,
@@ -104,18 +106,22 @@ JEM_API jem_status jem_dataset_balanced(jem_dataset **subset, jem_dataset *datas
    Errors: ARGUMENT (interpolations need two images), MEMORY. */
 JEM_API jem_status jem_dataset_derive(jem_dataset **derived, jem_dataset *dataset, const char *kind,
                                       uint64_t seed);
+/* Lets go of it; NULL is fine; subsets, loaders, samplers and trainers keep what they need.
+   Any thread, never from inside a callback. */
 JEM_API void jem_dataset_destroy(jem_dataset *dataset);
 
 /* Count, shape, number of classes (largest label + 1; all of a generated set's, of cifar100, svhn,
-   png and packed sets; a subset has its parent's). Outputs may be NULL. */
+   png and packed sets; a subset has its parent's). Outputs may be NULL. Any thread. Errors:
+   ARGUMENT. */
 JEM_API jem_status jem_dataset_info(const jem_dataset *dataset, int64_t *count, int64_t *channels,
                                     int64_t *height, int64_t *width, int64_t *classes);
-/* Images first..first+n-1 as float32 [n,C,H,W] in [-1,1], without augmentation;
-   labels [n]. Either output may be NULL. Errors: ARGUMENT (out of bounds); those of a source that
-   is read when it is wanted (IO, FORMAT, SHAPE, MEMORY). */
+/* Images first..first+n-1: x [n,C,H,W], float32 in [-1,1], without augmentation, and labels
+   y [n]. Either output may be NULL. Any thread. Errors: ARGUMENT (out of bounds), SHAPE
+   (capacity); those of a source that is read when it is wanted (IO, FORMAT, SHAPE, MEMORY). */
 JEM_API jem_status jem_dataset_read(const jem_dataset *dataset, int64_t first, int64_t n, float *x,
-                                    int32_t *y);
-/* The name of class k (contract of jem_last_error), or -1. */
+                                    int64_t capacity, int32_t *y);
+/* The name of class k; its number in digits where the data name none. Contract of
+   jem_last_error. Any thread. Errors: ARGUMENT (k is no class). */
 JEM_API int64_t jem_dataset_class_name(const jem_dataset *dataset, int64_t k, char *buffer,
                                        int64_t capacity);
 

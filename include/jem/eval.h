@@ -45,10 +45,10 @@ JEM_API jem_status jem_eval_ood(const float *in, int64_t n_in, const float *out,
 /* The ROC curve: at each threshold the share of "out" (fpr) and of "in" (tpr)
    that scores no less; from (0,0) at infinity to (1,1). Points between two others of
    one height or one width are left out, so straight lines between the rest are
-   the whole curve. Arrays [capacity]; n_in + n_out + 1 is always enough.
+   the whole curve. capacity is that of each array; n_in + n_out + 1 is always enough.
    Errors: also SHAPE (*points says how many there are). */
 JEM_API jem_status jem_eval_roc(const float *in, int64_t n_in, const float *out, int64_t n_out,
-                                int64_t capacity, double *fpr, double *tpr, float *threshold,
+                                double *fpr, double *tpr, float *threshold, int64_t capacity,
                                 int64_t *points);
 /* The highest threshold that a share `accept` (0..1], or more, of the scores reach. */
 JEM_API jem_status jem_eval_threshold(const float *scores, int64_t n, double accept,
@@ -80,10 +80,11 @@ JEM_API jem_status jem_eval_inception(const float *probabilities, int64_t n, int
 
 /* ---- With a model. Errors: those of jem_model_energy_gradient. */
 
-/* Logits and labels of a whole dataset; logits [count,classes] and labels
-   [count] (may be NULL) are the caller's, capacity counts images. */
+/* Logits [count,classes] and labels [count] (may be NULL) of a whole dataset, read piece
+   by piece. Errors: also SHAPE (capacities; images of another shape), those of reading. */
 JEM_API jem_status jem_eval_logits(jem_model *model, const jem_dataset *data, float *logits,
-                                   int32_t *labels, int64_t capacity);
+                                   int64_t logits_capacity, int32_t *labels,
+                                   int64_t labels_capacity);
 
 /* A named score per image, higher = more in-distribution: scores [n].
      log_px            log p(x) up to a constant, -E(x)
@@ -100,7 +101,8 @@ JEM_API jem_status jem_eval_logits(jem_model *model, const jem_dataset *data, fl
    Errors: also ARGUMENT (an unknown name: the text lists them), DIVERGED (a chain). */
 JEM_API jem_status jem_eval_score(jem_model *model, const char *score, const float *x, int64_t n,
                                   int64_t first, const jem_config *config, float *scores);
-/* The same of every image of a dataset; capacity counts images. */
+/* The same of every image of a dataset: scores [count]. Errors: also SHAPE (capacity;
+   images of another shape), those of reading. */
 JEM_API jem_status jem_eval_score_data(jem_model *model, const char *score, const jem_dataset *data,
                                        const jem_config *config, float *scores, int64_t capacity);
 
@@ -109,12 +111,9 @@ JEM_API jem_status jem_eval_score_data(jem_model *model, const char *score, cons
    Keys sampler.*: the chain, as in jem_sampler_step; first is the number of
    image 0, config may be NULL. */
 
-/* refined [n,C,H,W]: each image at the end of its chain (may be x itself). */
-JEM_API jem_status jem_eval_refine(jem_model *model, const float *x, int64_t n, int64_t first,
-                                   const jem_config *config, float *refined);
 /* logits [n,classes]: the mean over refine.copies copies of an image, each with
    noise refine.noise added and refined by a chain of its own (Grathwohl et al.
-   2019, section 5.4 and appendix). capacity in elements. Errors: also SHAPE. */
+   2019, section 5.4 and appendix). Errors: also SHAPE (capacity), DIVERGED (a chain). */
 JEM_API jem_status jem_eval_refined_logits(jem_model *model, const float *x, int64_t n,
                                            int64_t first, const jem_config *config, float *logits,
                                            int64_t capacity);

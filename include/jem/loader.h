@@ -22,14 +22,17 @@ typedef struct jem_loader jem_loader;
    MEMORY, STATE (an empty dataset). */
 JEM_API jem_status jem_loader_create(jem_loader **loader, jem_dataset *dataset,
                                      const jem_config *config);
+/* Frees it; NULL is fine. Any thread, never from inside a callback. */
 JEM_API void jem_loader_destroy(jem_loader *loader);
 
-/* The next batch: x [batch,C,H,W] and y [batch] are the caller's (either may be
-   NULL); *n images were written. JEM_END when not repeating and none is left. Errors: ARGUMENT,
-   STATE, those of reading the dataset: the position then stays, and the call may be made again. */
-JEM_API jem_status jem_loader_next(jem_loader *loader, float *x, int32_t *y, int64_t *n);
+/* The next batch: x [batch,C,H,W], y [batch] (either may be NULL), each with its capacity;
+   *n images were written. JEM_END when not repeating and none is left. Errors: ARGUMENT,
+   SHAPE (capacity), STATE, those of reading the dataset: the position then stays, and the
+   call may be made again. */
+JEM_API jem_status jem_loader_next(jem_loader *loader, float *x, int64_t x_capacity, int32_t *y,
+                                   int64_t y_capacity, int64_t *n);
 
-/* The number of the next batch, and setting it: seek costs nothing. */
+/* The number of the next batch, and setting it: seek costs nothing. Errors: ARGUMENT. */
 JEM_API jem_status jem_loader_tell(const jem_loader *loader, int64_t *position);
 JEM_API jem_status jem_loader_seek(jem_loader *loader, int64_t position);
 

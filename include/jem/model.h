@@ -19,6 +19,7 @@
 extern "C" {
 #endif
 
+/* A network with its parameters; threads as said above. */
 typedef struct jem_model jem_model;
 
 /* Makes a model with PyTorch's default initial weights,
@@ -28,7 +29,7 @@ JEM_API jem_status jem_model_create(jem_model **model, jem_context *context,
                                     const jem_config *config);
 
 /* Loads a safetensors file (or size bytes of one). Architecture and
-   preprocessing come from its string metadata; a missing entry has the default
+   class names come from its string metadata; a missing entry has the default
    of the key model.<entry>, except that widths and classes are read off the
    tensors. F32, F16 and BF16 tensors are accepted; tensors that the network
    does not use are kept and saved again. Errors: ARGUMENT, IO, FORMAT (a
@@ -45,7 +46,8 @@ JEM_API jem_status jem_model_save(const jem_model *model, const char *path);
 JEM_API jem_status jem_model_save_memory(const jem_model *model, void *bytes, int64_t capacity,
                                          int64_t *size);
 
-/* An independent copy: weights, statistics, metadata, settings. */
+/* An independent copy: weights, statistics, metadata, settings. A reading call. Errors:
+   ARGUMENT, MEMORY. */
 JEM_API jem_status jem_model_clone(jem_model **copy, const jem_model *model);
 
 /* Lets go of it; NULL is fine; passes, samplers and trainers that use the
@@ -53,7 +55,7 @@ JEM_API jem_status jem_model_clone(jem_model **copy, const jem_model *model);
 JEM_API void jem_model_destroy(jem_model *model);
 
 /* Input shape (channels, height, width), number of classes, width of the
-   penultimate layer. Any output may be NULL. */
+   penultimate layer. Any output may be NULL. Errors: ARGUMENT. */
 JEM_API jem_status jem_model_info(const jem_model *model, int64_t *channels, int64_t *height,
                                   int64_t *width, int64_t *classes, int64_t *features);
 /* The element type of activations and of the weights that kernels read: "f32",
@@ -64,31 +66,29 @@ JEM_API jem_status jem_model_info(const jem_model *model, int64_t *channels, int
    Errors: ARGUMENT, CONFIG, MEMORY. */
 JEM_API jem_status jem_model_set_precision(jem_model *model, const char *precision);
 JEM_API jem_status jem_model_precision(const jem_model *model, const char **precision);
-/* The range of input values that prepare produces and calls accept: -1 and 1.
-   Inputs may leave it by a margin (Langevin chains do); data that looks like
-   0..255 is refused unless model.check_input is 0. */
-JEM_API jem_status jem_model_input_range(const jem_model *model, float *low, float *high);
-
-/* The name of class k, copied with the contract of jem_last_error; the number
-   itself where the file names none. Returns the length, or -1 if k is not a
-   class. Set with the metadata entry "class_names", comma-separated. */
+/* The name of class k, with the contract of jem_last_error; its number in digits where
+   the file names none. Set with the metadata entry "class_names", comma-separated.
+   Errors: ARGUMENT (k is no class). */
 JEM_API int64_t jem_model_class_name(const jem_model *model, int64_t k, char *buffer,
                                      int64_t capacity);
 
-/* String metadata, saved in the file. _get copies with the contract of
-   jem_last_error and returns -1 if there is no such entry. Entries that
-   describe the architecture can be read but not set (STATE). */
+/* String metadata, saved in the file. _get has the contract of jem_last_error; _set
+   writes. Errors: ARGUMENT (_get: no such entry), STATE (_set: the entry describes the
+   architecture and can only be read), MEMORY. */
 JEM_API int64_t jem_model_metadata_get(const jem_model *model, const char *key, char *buffer,
                                        int64_t capacity);
 JEM_API jem_status jem_model_metadata_set(jem_model *model, const char *key, const char *value);
-/* Number of entries, and the key of entry index (valid until the next set). */
+/* The number of entries, and the key of entry 0 <= index < count, with the contract of
+   jem_last_error. Errors: ARGUMENT. */
 JEM_API int64_t jem_model_metadata_count(const jem_model *model);
-JEM_API const char *jem_model_metadata_key(const jem_model *model, int64_t index);
+JEM_API int64_t jem_model_metadata_key(const jem_model *model, int64_t index, char *buffer,
+                                       int64_t capacity);
 
 /* ---- Scoring: evaluation mode, any n >= 0 -------------------------------
 
-   x [n,C,H,W]; y [n] class numbers or NULL. Outputs are the caller's, capacity
-   in elements. Errors: ARGUMENT (NULL; a label outside 0..classes-1; a
+   x [n,C,H,W] in [-1,1]; y [n] class numbers or NULL. x may leave its range by a
+   margin, as Langevin chains do; data that looks like 0..255 is refused unless
+   model.check_input is 0. Errors: ARGUMENT (NULL; a label outside 0..classes-1; a
    non-finite or far out-of-range input, named by image and index), SHAPE
    (capacity), MEMORY, BACKEND. */
 
@@ -118,6 +118,7 @@ JEM_API jem_status jem_model_predict(jem_model *model, const float *x, int64_t n
 
 /* ---- Application pixels -> model input ---------------------------------- */
 
+/* How an application's pixels lie in memory. */
 typedef int32_t jem_pixel_format;
 enum {
     JEM_PIXEL_GREY8 = 1, /* 1 byte a pixel */
@@ -130,31 +131,36 @@ enum {
    height in pixels, stride in bytes from row to row (0: tightly packed). Grey
    is repeated over channels; colour becomes luma (ITU-R BT.601) for a
    one-channel model. An image of another size is refused (SHAPE) unless resize
-   is non-zero: then it is scaled with area averaging / bilinear interpolation. */
+   is non-zero: then it is scaled with area averaging / bilinear interpolation. A reading
+   call. Errors: ARGUMENT, SHAPE (also capacity), UNSUPPORTED (a model of neither one nor
+   three channels), MEMORY. */
 JEM_API jem_status jem_model_prepare(const jem_model *model, const uint8_t *pixels, int64_t width,
                                      int64_t height, int64_t stride, jem_pixel_format format,
-                                     int32_t resize, float *x);
+                                     int32_t resize, float *x, int64_t capacity);
 
 /* ---- Parameters ----------------------------------------------------------
 
    Enumerated in network order under the original state_dict names
-   ("f.conv1.weight"), shapes OIHW. */
+   ("f.conv1.weight"), shapes OIHW. _count, _info, _find and _get read; _set, _map,
+   _unmap and gradients need the model alone. Errors: ARGUMENT (also an index outside),
+   and those named. */
 
+/* Whether training by gradients moves it. */
 typedef int32_t jem_parameter_kind;
 enum {
     JEM_PARAMETER_TRAINABLE = 1,
-    JEM_PARAMETER_STATISTIC =
-        2 /* running mean and variance, act norm's `initialized`: no gradient */
+    /* Running mean and variance, act norm's `initialized`: no gradient. */
+    JEM_PARAMETER_STATISTIC = 2
 };
 
-/* The number of parameters, statistics included; 0 for NULL. */
+/* The number of parameters, statistics included. */
 JEM_API int64_t jem_model_parameter_count(const jem_model *model);
 /* name is valid as long as the model; shape has room for 4 dimensions.
    Outputs may be NULL. */
 JEM_API jem_status jem_model_parameter_info(const jem_model *model, int64_t index,
                                             const char **name, int64_t *dimensions, int64_t *shape,
                                             int64_t *elements, jem_parameter_kind *kind);
-/* The index of a name, or -1. */
+/* The index of a name. Errors: ARGUMENT (no such parameter). */
 JEM_API int64_t jem_model_parameter_find(const jem_model *model, const char *name);
 /* Copy float32 values out and in; elements must be the parameter's own (SHAPE). */
 JEM_API jem_status jem_model_parameter_get(const jem_model *model, int64_t index, float *values,
@@ -166,7 +172,9 @@ JEM_API jem_status jem_model_parameter_set(jem_model *model, int64_t index, cons
 JEM_API jem_status jem_model_parameter_map(jem_model *model, int64_t index, float **values);
 JEM_API jem_status jem_model_parameter_unmap(jem_model *model, int64_t index);
 
-/* Gradients that jem_pass_backward accumulates (STATE for a statistic). */
+/* Gradients that jem_pass_backward accumulates, zero before the first: copied; as a
+   pointer, valid as long as the model, for reading and writing; and set to zero, all of
+   them. Errors: STATE (a statistic), SHAPE (elements), MEMORY. */
 JEM_API jem_status jem_model_gradient_get(const jem_model *model, int64_t index, float *values,
                                           int64_t elements);
 JEM_API jem_status jem_model_gradient_map(jem_model *model, int64_t index, float **values);

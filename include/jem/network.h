@@ -15,12 +15,12 @@
    network as text (jem_network_text), which is the setting model.network of
    model.architecture=network.
 
-   A call that fails returns -1, and so do all after it, so that only the end needs
-   a check: jem_model_create_network or jem_network_status tell the first error.
-   A network belongs to one thread at a time. Convolutions and linear layers have
-   biases; initial weights are PyTorch's default. name (letters, digits, '_' and
-   inner '.', at most 63, each once) begins the names of a layer's parameters:
-   name.weight, name.bias, ... */
+   A builder that fails returns a negative jem_status, and so do all after it, so that
+   only the end needs a check: jem_model_create_network and jem_network_status tell the
+   first error: ARGUMENT, CONFIG (as in a config's text), SHAPE, MEMORY. A network belongs to one
+   thread at a time. Convolutions and linear layers have biases; initial weights are PyTorch's
+   default. name (letters, digits, '_' and inner '.', at most 63, each once) begins the names of a
+   layer's parameters: name.weight, name.bias, ... */
 #ifndef JEM_NETWORK_H
 #define JEM_NETWORK_H
 
@@ -30,6 +30,7 @@
 extern "C" {
 #endif
 
+/* A graph of operators under construction. */
 typedef struct jem_network jem_network;
 
 /* An empty network on images [channels,height,width]. Errors: ARGUMENT, MEMORY. */
@@ -63,7 +64,7 @@ JEM_API int32_t jem_network_linear(jem_network *network, int32_t in, const char 
 /* a + b, of equal shapes: a shortcut. */
 JEM_API int32_t jem_network_add(jem_network *network, int32_t a, int32_t b);
 
-/* The first error of the calls above, with its text, or OK. */
+/* The first error of the calls above, again with its text, or OK. */
 JEM_API jem_status jem_network_status(const jem_network *network);
 /* Shape of a value; outputs may be NULL. Errors: ARGUMENT. */
 JEM_API jem_status jem_network_shape(const jem_network *network, int32_t value, int64_t *channels,

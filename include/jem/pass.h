@@ -11,6 +11,7 @@
 extern "C" {
 #endif
 
+/* One thread at a time. Holds a reference to its model. */
 typedef struct jem_pass jem_pass;
 
 /* Train or evaluation is a property of the pass, not a state of the model. */
@@ -35,24 +36,26 @@ enum { JEM_GRADIENT_PARAMETERS = 1, JEM_GRADIENT_INPUT = 2 };
    BACKEND. */
 JEM_API jem_status jem_pass_create(jem_pass **pass, jem_model *model, jem_pass_mode mode,
                                    int64_t max_batch);
+/* Frees it; NULL is fine. Any thread, never from inside a callback. */
 JEM_API void jem_pass_destroy(jem_pass *pass);
 
 /* Dropout of the next forward is drawn for (model.seed, stream, this number);
    it counts up by one after each forward. Trainers set it so that a resumed
-   run draws the same masks. */
+   run draws the same masks. Errors: ARGUMENT. */
 JEM_API jem_status jem_pass_set_stream(jem_pass *pass, int64_t stream, int64_t number);
 
 /* With hold non-zero the next forwards of a JEM_PASS_TRAIN leave running statistics
-   as they are (the second gradient of SAM); with 0 they move again. */
+   as they are (the second gradient of SAM); with 0 they move again. Errors: ARGUMENT. */
 JEM_API jem_status jem_pass_hold_statistics(jem_pass *pass, int32_t hold);
 
-/* x [n,C,H,W] -> logits [n,classes], the caller's. x must stay unchanged until
-   backward is done. With model.norm=act the model's first JEM_PASS_TRAIN forward
+/* x [n,C,H,W] -> logits [n,classes]. x must stay in place, unchanged, until backward is
+   done. With model.norm=act the model's first JEM_PASS_TRAIN forward
    also sets loc = -mean and scale = 1/(std + 1e-6) of each channel of this batch
-   (the identity until then). Errors: ARGUMENT, SHAPE (n > max_batch; a first batch
-   of one value per channel), MEMORY, BACKEND, DIVERGED (a first batch that gives
+   (the identity until then). Errors: ARGUMENT, SHAPE (n > max_batch; capacity; a first
+   batch of one value per channel), MEMORY, BACKEND, DIVERGED (a first batch that gives
    non-finite activations; the model is as it was). */
-JEM_API jem_status jem_pass_forward(jem_pass *pass, const float *x, int64_t n, float *logits);
+JEM_API jem_status jem_pass_forward(jem_pass *pass, const float *x, int64_t n, float *logits,
+                                    int64_t capacity);
 
 /* dlogits [n,classes] of the last forward -> gradients: parameter gradients are
    ADDED to the model's (jem_model_gradient_zero clears them), dx [n,C,H,W] is

@@ -25,6 +25,7 @@ typedef struct jem_sampler jem_sampler;
    classes when per-class), MEMORY. */
 JEM_API jem_status jem_sampler_create(jem_sampler **sampler, jem_model *model,
                                       const jem_config *config);
+/* Lets go of it; NULL is fine. Any thread, never from inside a callback. */
 JEM_API void jem_sampler_destroy(jem_sampler *sampler);
 
 /* The data whose class means and covariances sampler.start=gaussian draws
@@ -43,14 +44,16 @@ JEM_API jem_status jem_sampler_set_data(jem_sampler *sampler, jem_dataset *data)
    a slot drawn twice the later chain stays). y [n] with conditional makes
    the chains follow E(x,y); without it they follow E(x) and y must be NULL.
    x [n,C,H,W] out. Errors: ARGUMENT, STATE (gaussian starts with neither data
-   nor jem_starts_fit), DIVERGED (a
-   non-finite chain; the buffer keeps its old contents), MEMORY, BACKEND;
-   JEM_CANCELLED leaves the buffer as it was. */
-JEM_API jem_status jem_sampler_draw(jem_sampler *sampler, const int32_t *y, int64_t n, float *x);
+   nor jem_model_starts_fit), SHAPE (capacity), DIVERGED (a non-finite chain; the buffer
+   keeps its old contents), MEMORY, BACKEND; JEM_CANCELLED leaves the buffer as it was. */
+JEM_API jem_status jem_sampler_draw(jem_sampler *sampler, const int32_t *y, int64_t n, float *x,
+                                    int64_t capacity);
 
-/* Fresh starts [n,C,H,W] from sampler.start, addressed by (seed, stream, first+i). */
-JEM_API jem_status jem_sampler_start(jem_sampler *sampler, const int32_t *y, int64_t first,
-                                     int64_t n, float *x);
+/* Fresh starts x [n,C,H,W] from sampler.start, of classes y [n] or, with NULL, of any; start
+   i is a function of (seed, stream, first + i). For chains that the caller owns: see
+   jem_sampler_step. Errors: ARGUMENT, STATE and SHAPE as for draw, MEMORY. */
+JEM_API jem_status jem_sampler_draw_starts(jem_sampler *sampler, const int32_t *y, int64_t n,
+                                           int64_t first, float *x, int64_t capacity);
 
 /* Moves chains that the caller owns by `steps` steps in place: x [n,C,H,W], y or
    NULL as for energies. first is the number of the first chain and step the
@@ -58,10 +61,12 @@ JEM_API jem_status jem_sampler_start(jem_sampler *sampler, const int32_t *y, int
 JEM_API jem_status jem_sampler_step(jem_sampler *sampler, float *x, const int32_t *y, int64_t n,
                                     int64_t first, int64_t step, int64_t steps);
 
-/* Copies buffer slots out. count and size from _buffer_info. */
+/* The number of slots, and the images [n,C,H,W] in slots first..first+n-1: the ends of
+   their chains, or a start where none was drawn. Errors: ARGUMENT (slots outside), SHAPE
+   (capacity), MEMORY. */
 JEM_API jem_status jem_sampler_buffer_info(const jem_sampler *sampler, int64_t *slots);
 JEM_API jem_status jem_sampler_buffer_get(const jem_sampler *sampler, int64_t first, int64_t n,
-                                          float *x);
+                                          float *x, int64_t capacity);
 
 /* Steps that the chains of slots have taken: age [n]; -1 for a slot that still has its
    start. Errors: ARGUMENT. */
@@ -80,12 +85,13 @@ JEM_API jem_status jem_sampler_buffer_set(jem_sampler *sampler, int64_t first, i
 JEM_API jem_status jem_sampler_buffer_load(jem_sampler *sampler, const char *path, int64_t *used);
 
 /* Of the last draw: mean Euclidean distance from start to end, share of pixels
-   at the box's edge, mean age of the drawn slots in steps. NULL outputs are
-   skipped. */
+   at the box's edge, mean age of the drawn slots in steps; NaN before the first draw.
+   Outputs may be NULL. Errors: ARGUMENT. */
 JEM_API jem_status jem_sampler_stats(const jem_sampler *sampler, double *distance, double *clamped,
                                      double *age);
 
-/* Stops a running call at its next step. Any thread, and signal handlers. */
+/* Stops a running call at its next step (JEM_CANCELLED), or else the next call. An atomic
+   store: any thread, and signal handlers. */
 JEM_API void jem_sampler_cancel(jem_sampler *sampler);
 
 #ifdef __cplusplus

@@ -31,17 +31,18 @@ extern "C" {
    jem_trainer_create does this when sampler.start=gaussian and the model has none. Keys:
    sampler.start_rank, sampler.seed. Errors: ARGUMENT, SHAPE (other image shape; a label outside the
    classes), STATE (a class without images): the model then keeps what it had; MEMORY. */
-JEM_API jem_status jem_starts_fit(jem_model *model, jem_dataset *data, const jem_config *config);
+JEM_API jem_status jem_model_starts_fit(jem_model *model, jem_dataset *data,
+                                        const jem_config *config);
 
 /* What the model carries: rank (0: none), size in the file in bytes, and the share of the
    data's variance (0..1) that lies in the factor; the rest is independent noise of each
    pixel. Outputs may be NULL. Errors: ARGUMENT, FORMAT (tensors starts.* that do not fit
    the model), MEMORY. */
-JEM_API jem_status jem_starts_info(const jem_model *model, int64_t *rank, int64_t *bytes,
-                                   double *explained);
+JEM_API jem_status jem_model_starts_info(const jem_model *model, int64_t *rank, int64_t *bytes,
+                                         double *explained);
 
 /* Takes them out of the model. A call that writes. Errors: ARGUMENT. */
-JEM_API jem_status jem_starts_remove(jem_model *model);
+JEM_API jem_status jem_model_starts_remove(jem_model *model);
 
 #ifdef __cplusplus
 }

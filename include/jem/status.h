@@ -23,8 +23,8 @@ typedef int32_t jem_status;
 
 enum {
     JEM_OK = 0,
-    JEM_CANCELLED =
-        1, /* stopped by a callback or a cancel call; state is that of the last complete step */
+    /* Stopped by a callback or a cancel call; state is that of the last complete step. */
+    JEM_CANCELLED = 1,
     JEM_END = 2, /* nothing is left to do (all iterations done, loader without repeat exhausted) */
     JEM_ROLLED_BACK = 3,         /* training diverged and went back to its last good state; go on */
     JEM_ERROR_ARGUMENT = -1,     /* NULL, a bad count, a value out of range */
@@ -40,10 +40,10 @@ enum {
     JEM_ERROR_FORK = -11 /* the handle was made before a fork: its threads are the parent's */
 };
 
-/* Copies the reason of the last failure on the calling thread into buffer, as
-   one line of UTF-8, truncated to capacity and always terminated.
-   Returns the length of the whole text without its terminator; 0 if nothing
-   failed yet. buffer may be NULL when capacity is 0. Any thread. */
+/* The reason of the last failure on the calling thread, one line of UTF-8; empty if
+   nothing failed yet. At most capacity bytes are written to buffer, always terminated;
+   returns the length of the whole text without its terminator. buffer may be NULL: only
+   the length is returned. Any thread. */
 JEM_API int64_t jem_last_error(char *buffer, int64_t capacity);
 
 /* The name of a status ("JEM_ERROR_SHAPE"), a static string; "unknown status"
@@ -53,7 +53,12 @@ JEM_API const char *jem_status_name(jem_status status);
 /* The release, "0.1.0": a static string. Any thread. */
 JEM_API const char *jem_version(void);
 
-/* The ABI version, which is the soname's number. Any thread. */
+/* The ABI of these headers. */
+enum { JEM_ABI_VERSION = 1 };
+
+/* The ABI of the library, the soname's number: JEM_ABI_VERSION, or headers and library do
+   not belong together, which a program that loads the library by itself must check. Any
+   thread. */
 JEM_API int32_t jem_abi_version(void);
 
 /* One line: release, oneDNN at build and at run time, instruction set.

@@ -49,6 +49,7 @@ typedef struct jem_trainer_callbacks {
    fit the model), MEMORY, BACKEND. */
 JEM_API jem_status jem_trainer_create(jem_trainer **trainer, jem_model *model, jem_dataset *data,
                                       const jem_config *config);
+/* Lets go of it; NULL is fine. Any thread, never from inside a callback. */
 JEM_API void jem_trainer_destroy(jem_trainer *trainer);
 
 /* Divergence. With trainer.retries > 0 the trainer keeps copies of its whole state,
@@ -72,28 +73,35 @@ JEM_API void jem_trainer_destroy(jem_trainer *trainer);
    (trainer.retries of them, 0 by default). JEM_CANCELLED likewise; but a validation
    that is cut short or fails leaves its step complete, and the next call takes it up. */
 JEM_API jem_status jem_trainer_step(jem_trainer *trainer);
-/* Steps until JEM_END (returned as JEM_OK), an error or a cancel. callbacks may be NULL. */
+/* Steps until JEM_END (returned as JEM_OK), an error or a cancel (JEM_CANCELLED). callbacks
+   may be NULL; their table is not kept. Errors: those of jem_trainer_step; ARGUMENT also
+   for a struct_size that is too small. */
 JEM_API jem_status jem_trainer_run(jem_trainer *trainer, const jem_trainer_callbacks *callbacks);
-/* Stops run or step soon. An atomic store: any thread, and signal handlers. */
+/* Stops run or step at the next Langevin step or batch, or else the next such call. An
+   atomic store: any thread, and signal handlers. */
 JEM_API void jem_trainer_cancel(jem_trainer *trainer);
 
-/* Complete steps so far, and the number to do. */
+/* Complete steps so far, and the number to do. Outputs may be NULL. Errors: ARGUMENT. */
 JEM_API jem_status jem_trainer_progress(const jem_trainer *trainer, int64_t *step,
                                         int64_t *iterations);
 
-/* Roll-backs so far, over the whole run, and the last one: the step that failed, the
-   step returned to, and why (contract of jem_last_error; empty after a resume).
-   Outputs may be NULL. Errors: ARGUMENT. */
+/* Roll-backs so far, over the whole run, and of the last one the step that failed and the
+   step returned to. Outputs may be NULL. Errors: ARGUMENT. */
 JEM_API jem_status jem_trainer_rollbacks(const jem_trainer *trainer, int64_t *count, int64_t *from,
-                                         int64_t *to, char *reason, int64_t capacity);
+                                         int64_t *to);
+/* Why the last one was, with the contract of jem_last_error; empty without one and after a
+   resume. Errors: ARGUMENT. */
+JEM_API int64_t jem_trainer_rollback_reason(const jem_trainer *trainer, char *buffer,
+                                            int64_t capacity);
 
-/* Metrics of the last step, by index; names are static: step, images_per_second,
+/* Metrics of the last step, values [count], by index; names are static, NULL for an index
+   outside: step, images_per_second,
    loss, loss_px, loss_pyx, accuracy, energy_data, energy_sample, gap,
    gradient_norm, distance, clamped, buffer_age, rate, seconds_load,
    seconds_sample, seconds_pass, seconds_update, rollbacks, loss_pxy, gap_pxy; of the
    last validation and of the best one: valid_step, valid_accuracy, valid_nll,
    best_step, best_accuracy, best_nll. Energies are means of E(x), or of E(x,y) where
-   trainer.px is 0. NaN where one does not apply. */
+   trainer.px is 0. NaN where one does not apply. Errors: ARGUMENT, SHAPE (capacity). */
 JEM_API int64_t jem_trainer_metric_count(void);
 JEM_API const char *jem_trainer_metric_name(int64_t index);
 JEM_API jem_status jem_trainer_metrics(const jem_trainer *trainer, double *values,
@@ -104,11 +112,13 @@ JEM_API jem_status jem_trainer_metrics(const jem_trainer *trainer, double *value
    Compiles what a step needs, which the first step would do otherwise, and allocates no
    activations: ask before the run whether it fits. Either output may be NULL. Errors:
    ARGUMENT, MEMORY, BACKEND. */
-JEM_API jem_status jem_trainer_memory(jem_trainer *trainer, int64_t *bytes, int64_t *most);
+JEM_API jem_status jem_trainer_memory(jem_trainer *trainer, int64_t *bytes, int64_t *peak);
 
-/* The trainer's parts, borrowed: valid as long as the trainer. */
-JEM_API jem_sampler *jem_trainer_sampler(jem_trainer *trainer);
-JEM_API jem_model *jem_trainer_model(jem_trainer *trainer);
+/* The trainer's own sampler and model, not copies: what the trainer does shows in them, and
+   they are for its thread. The caller destroys them, before or after the trainer. Errors:
+   ARGUMENT. */
+JEM_API jem_status jem_trainer_sampler(jem_sampler **sampler, jem_trainer *trainer);
+JEM_API jem_status jem_trainer_model(jem_model **model, jem_trainer *trainer);
 
 /* A copy of the model with averaged weights and running statistics (trainer.ema): after
    step t the mean of the models after steps 1..t, with weights that fall by the decay
@@ -118,8 +128,8 @@ JEM_API jem_status jem_trainer_ema_model(jem_model **model, const jem_trainer *t
 /* A copy of the best model in validation so far (by trainer.best: the highest
    accuracy, among equals the lowest NLL; or the lowest NLL), and its step (may be
    NULL). The caller destroys it. Errors: ARGUMENT, STATE (none yet), MEMORY. */
-JEM_API jem_status jem_trainer_best_model(jem_model **model, int64_t *step,
-                                          const jem_trainer *trainer);
+JEM_API jem_status jem_trainer_best_model(jem_model **model, const jem_trainer *trainer,
+                                          int64_t *step);
 
 /* Writes everything that the rest of the run depends on (weights, optimizer,
    buffer, counters, copies for a roll-back, settings) to one file with a checksum:

@@ -238,9 +238,12 @@ jem_status jem_config_set_f64(jem_config *config, const char *key, double value)
 {
     int64_t index;
     char text[40];
+    double again;
     JEM__REQUIRE(config, "jem_config_set_f64");
     JEM__TRY(look_up("jem_config_set_f64", key, JEM_KEY_F64, &index));
-    jem__format(text, sizeof text, "%.17g", value);
+    jem__format(text, sizeof text, "%.15g", value); /* 0.1, where that is the same number */
+    if (!jem__parse_f64(text, &again) || again != value)
+        jem__format(text, sizeof text, "%.17g", value);
     return set(config, index, text);
 }
 
@@ -287,14 +290,13 @@ static const char *text_of(const jem_config *config, int64_t index)
                                                 : jem__keys[index].standard;
 }
 
-jem_status jem_config_get_str(const jem_config *config, const char *key, char *buffer,
-                              int64_t capacity, int64_t *length)
+int64_t jem_config_get_str(const jem_config *config, const char *key, char *buffer,
+                           int64_t capacity)
 {
     int64_t index;
+    if (buffer && capacity > 0) *buffer = 0;
     JEM__TRY(look_up("jem_config_get_str", key, JEM_KEY_STR, &index));
-    int64_t n = jem__copy_text(text_of(config, index), buffer, capacity);
-    if (length) *length = n;
-    return JEM_OK;
+    return jem__copy_text(text_of(config, index), buffer, capacity);
 }
 
 jem_status jem_config_is_set(const jem_config *config, const char *key, int32_t *is_set)

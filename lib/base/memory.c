@@ -46,6 +46,16 @@ jem_status jem__check_count(const char *function, const char *name, int64_t coun
                      function, name, count, most / (bytes > 0 ? bytes : 1));
 }
 
+jem_status jem__check_capacity(const char *function, const char *name, int64_t capacity, int64_t n,
+                               int64_t each)
+{
+    int64_t all;
+    if (jem__multiply(n, each, &all) && all <= capacity) return JEM_OK;
+    return jem__fail(JEM_ERROR_SHAPE,
+                     "%s: capacity of %s is %" PRId64 ", expected at least %" PRId64 " x %" PRId64,
+                     function, name, capacity, n, each);
+}
+
 /* ---- A heap's blocks, with their headers ---- */
 
 static void count(jem__heap *heap, int64_t bytes)

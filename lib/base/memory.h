@@ -20,6 +20,9 @@ int32_t jem__multiply(int64_t a, int64_t b, int64_t *out);
 /* Refuses (ARGUMENT) a count of things of so many bytes that no address space holds, before
    a caller's array is read to its end. */
 jem_status jem__check_count(const char *function, const char *name, int64_t count, int64_t bytes);
+/* Refuses (SHAPE) a caller's output of too few elements for n things of `each` elements. */
+jem_status jem__check_capacity(const char *function, const char *name, int64_t capacity, int64_t n,
+                               int64_t each);
 
 /* Where blocks come from, and go back to; it lives as long as its creator and its last
    block. */

@@ -121,5 +121,6 @@ const char *jem_version(void)
 }
 int32_t jem_abi_version(void)
 {
-    return JEM__ABI;
+    _Static_assert(JEM_ABI_VERSION == JEM__ABI, "jem/status.h and meson.build differ");
+    return JEM_ABI_VERSION;
 }

@@ -14,7 +14,7 @@ static jem_status choose(const jem_dataset *data, int64_t per_class, uint64_t se
 {
     int64_t classes = data->store->classes, count = 0;
     jem__random random;
-    JEM__TRY(jem_dataset_read(data, 0, data->n, NULL, labels));
+    JEM__TRY(jem_dataset_read(data, 0, data->n, NULL, 0, labels));
     jem__random_at(&random, seed, JEM__RANDOM_SPLIT, BALANCED_STREAM, 0, 0);
     jem__shuffle(&random, order, data->n);
     for (int64_t i = 0; i < data->n; i++) {

@@ -386,7 +386,7 @@ jem_status jem_dataset_info(const jem_dataset *dataset, int64_t *count, int64_t 
 }
 
 jem_status jem_dataset_read(const jem_dataset *dataset, int64_t first, int64_t n, float *x,
-                            int32_t *y)
+                            int64_t capacity, int32_t *y)
 {
     JEM__REQUIRE(dataset, "jem_dataset_read");
     JEM__ENTER(dataset->context, "jem_dataset_read");
@@ -396,6 +396,7 @@ jem_status jem_dataset_read(const jem_dataset *dataset, int64_t first, int64_t n
                          ", the dataset has %" PRId64,
                          n, first, dataset->n);
     int64_t image = dataset->store->c * dataset->store->h * dataset->store->w, at[FETCHED];
+    if (x) JEM__TRY(jem__check_capacity("jem_dataset_read", "x", capacity, n, image));
     for (int64_t i = 0; i < n; i += FETCHED) {
         int64_t some = n - i < FETCHED ? n - i : FETCHED;
         for (int64_t j = 0; j < some; j++) at[j] = first + i + j;
@@ -405,7 +406,7 @@ jem_status jem_dataset_read(const jem_dataset *dataset, int64_t first, int64_t n
     return JEM_OK;
 }
 
-/* Line k of a text; empty past its end. */
+/* Line k of a text, empty past its end, with the contract of jem_last_error. */
 static int64_t copy_line(const char *text, int64_t k, char *buffer, int64_t capacity)
 {
     for (; k > 0 && *text; k--) {
@@ -426,7 +427,11 @@ int64_t jem_dataset_class_name(const jem_dataset *dataset, int64_t k, char *buff
 {
     char number[24];
     if (buffer && capacity > 0) *buffer = 0;
-    if (!dataset || k < 0 || k >= dataset->store->classes) return -1;
+    JEM__REQUIRE(dataset, "jem_dataset_class_name");
+    if (k < 0 || k >= dataset->store->classes)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "jem_dataset_class_name: class %" PRId64 ", expected 0..%" PRId64, k,
+                         dataset->store->classes - 1);
     snprintf(number, sizeof number, "%" PRId64, k);
     if (dataset->store->names) return copy_line(dataset->store->names, k, buffer, capacity);
     const char *name = dataset->store->name ? dataset->store->name(k) : NULL;

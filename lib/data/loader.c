@@ -223,7 +223,8 @@ void jem_loader_destroy(jem_loader *loader)
     jem__free(loader);
 }
 
-jem_status jem_loader_next(jem_loader *loader, float *x, int32_t *y, int64_t *n)
+jem_status jem_loader_next(jem_loader *loader, float *x, int64_t x_capacity, int32_t *y,
+                           int64_t y_capacity, int64_t *n)
 {
     JEM__REQUIRE(n, "jem_loader_next");
     *n = 0;
@@ -234,6 +235,11 @@ jem_status jem_loader_next(jem_loader *loader, float *x, int32_t *y, int64_t *n)
                          MOST_POSITION);
     int64_t count = batch_count(loader, loader->position);
     if (count == 0) return JEM_END;
+    const jem__store *store = loader->dataset->store;
+    if (x)
+        JEM__TRY(jem__check_capacity("jem_loader_next", "x", x_capacity, count,
+                                     store->c * store->h * store->w));
+    if (y) JEM__TRY(jem__check_capacity("jem_loader_next", "y", y_capacity, count, 1));
     JEM__TRY(loader->running ? fetch(loader, count, x, y)
                              : prepare(loader, loader->position, x, y));
     loader->position++;

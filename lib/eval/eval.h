@@ -35,7 +35,7 @@ jem_status jem__eval_check_images(const char *function, const jem_model *model, 
 jem_status jem__eval_check_first(const char *function, int64_t first, int64_t n, int64_t chains);
 /* The images of a dataset have the model's shape and there is room for them. */
 jem_status jem__eval_check_data(const char *function, const jem_model *model,
-                                const jem_dataset *data, int64_t capacity, int64_t *count);
+                                const jem_dataset *data, int64_t *count);
 
 /* ---- A named score ---- */
 

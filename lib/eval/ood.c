@@ -157,9 +157,8 @@ static int64_t trace(const uint32_t *in, int64_t n, const uint32_t *out, int64_t
     return points;
 }
 
-jem_status jem_eval_roc(const float *in, int64_t n_in, const float *out, int64_t n_out,
-                        int64_t capacity, double *fpr, double *tpr, float *threshold,
-                        int64_t *points)
+jem_status jem_eval_roc(const float *in, int64_t n_in, const float *out, int64_t n_out, double *fpr,
+                        double *tpr, float *threshold, int64_t capacity, int64_t *points)
 {
     static const char function[] = "jem_eval_roc";
     uint32_t *a = NULL, *b = NULL;

@@ -44,7 +44,7 @@ jem_status jem__eval_check_first(const char *function, int64_t first, int64_t n,
 }
 
 jem_status jem__eval_check_data(const char *function, const jem_model *model,
-                                const jem_dataset *data, int64_t capacity, int64_t *count)
+                                const jem_dataset *data, int64_t *count)
 {
     int64_t c, h, w, mc, mh, mw;
     JEM__TRY(jem_dataset_info(data, count, &c, &h, &w, NULL));
@@ -54,15 +54,11 @@ jem_status jem__eval_check_data(const char *function, const jem_model *model,
                          "%s: images of the dataset are %" PRId64 "x%" PRId64 "x%" PRId64
                          ", expected the model's %" PRId64 "x%" PRId64 "x%" PRId64,
                          function, c, h, w, mc, mh, mw);
-    if (capacity < *count)
-        return jem__fail(JEM_ERROR_SHAPE,
-                         "%s: capacity is %" PRId64 " images, expected at least %" PRId64, function,
-                         capacity, *count);
     return JEM_OK;
 }
 
 jem_status jem_eval_logits(jem_model *model, const jem_dataset *data, float *logits,
-                           int32_t *labels, int64_t capacity)
+                           int64_t logits_capacity, int32_t *labels, int64_t labels_capacity)
 {
     static const char function[] = "jem_eval_logits";
     float *x = NULL;
@@ -72,13 +68,15 @@ jem_status jem_eval_logits(jem_model *model, const jem_dataset *data, float *log
     JEM__REQUIRE(data, function);
     JEM__REQUIRE(logits, function);
     JEM__ENTER(jem__model_context(model), function);
-    JEM__TRY(jem__eval_check_data(function, model, data, capacity, &count));
+    JEM__TRY(jem__eval_check_data(function, model, data, &count));
     JEM__TRY(jem__eval_shape_of(&s, model));
+    JEM__TRY(jem__check_capacity(function, "logits", logits_capacity, count, s.classes));
+    if (labels) JEM__TRY(jem__check_capacity(function, "labels", labels_capacity, count, 1));
     JEM__TRY(jem__alloc(&x, s.piece * s.image, sizeof *x));
     jem_status status = JEM_OK;
     for (int64_t i = 0; !status && i < count; i += s.piece) {
         int64_t n = count - i < s.piece ? count - i : s.piece;
-        status = jem_dataset_read(data, i, n, x, labels ? labels + i : NULL);
+        status = jem_dataset_read(data, i, n, x, INT64_MAX, labels ? labels + i : NULL);
         if (!status) status = jem_model_logits(model, x, n, logits + i * s.classes, n * s.classes);
         if (status < 0) jem__fail_in(status, "%s: images from %" PRId64, function, i);
     }

@@ -25,7 +25,7 @@ static jem_status fit_temperature(jem_model *model, const jem_dataset *data, int
         return jem__fail(JEM_ERROR_MEMORY, "%s: too many logits", function);
     jem_status status = jem__alloc(&logits, values, sizeof *logits);
     if (!status) status = jem__alloc(&y, count, sizeof *y);
-    if (!status) status = jem_eval_logits(model, data, logits, y, count);
+    if (!status) status = jem_eval_logits(model, data, logits, values, y, count);
     if (!status) status = jem__eval_check(function, logits, y, count, k, temperature);
     if (!status) {
         *temperature = 1 / jem__eval_fit(logits, y, count, k, &found);
@@ -96,7 +96,7 @@ jem_status jem_model_calibrate(jem_model *model, const jem_dataset *validation,
     JEM__REQUIRE(model, "jem_model_calibrate");
     JEM__REQUIRE(validation, "jem_model_calibrate");
     JEM__ENTER(jem__model_context(model), "jem_model_calibrate");
-    JEM__TRY(jem__eval_check_data("jem_model_calibrate", model, validation, INT64_MAX, &count));
+    JEM__TRY(jem__eval_check_data("jem_model_calibrate", model, validation, &count));
     JEM__TRY(fit_temperature(model, validation, count, &temperature));
     JEM__TRY(fit_threshold(model, validation, count, config, &threshold));
     JEM__TRY(jem_config_create(&kept));

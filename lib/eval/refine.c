@@ -10,27 +10,6 @@
 #include <jem/eval.h>
 #include <string.h>
 
-jem_status jem_eval_refine(jem_model *model, const float *x, int64_t n, int64_t first,
-                           const jem_config *config, float *refined)
-{
-    static const char function[] = "jem_eval_refine";
-    jem_sampler *sampler = NULL;
-    jem__eval_shape s;
-    JEM__TRY(jem__eval_check_images(function, model, x, n, refined));
-    JEM__ENTER(jem__model_context(model), function);
-    JEM__TRY(jem__eval_check_first(function, first, n, 1));
-    if (n == 0) return JEM_OK;
-    JEM__TRY(jem__eval_shape_of(&s, model));
-    JEM__TRY(jem_sampler_create(&sampler, model, config));
-    memmove(refined, x, (size_t)(n * s.image) * sizeof *x);
-    jem_status status = jem_sampler_step(sampler, refined, NULL, n, first, 0,
-                                         jem__config_i64(config, "sampler.steps"));
-    jem_sampler_destroy(sampler);
-    return status;
-}
-
-/* ---- Copies ---- */
-
 jem_status jem__refiner_create(jem__refiner *r, const char *function, jem_model *model,
                                const jem_config *config, int64_t rounds)
 {
@@ -116,11 +95,7 @@ jem_status jem_eval_refined_logits(jem_model *model, const float *x, int64_t n, 
     JEM__ENTER(jem__model_context(model), function);
     JEM__TRY(jem__refiner_create(&r, function, model, config, 1));
     jem_status status = jem__eval_check_first(function, first, n, r.copies);
-    /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): no model has 0 classes */
-    if (!status && n > capacity / r.shape.classes)
-        status = jem__fail(JEM_ERROR_SHAPE,
-                           "%s: capacity is %" PRId64 ", expected at least %" PRId64 " x %" PRId64,
-                           function, capacity, n, r.shape.classes);
+    if (!status) status = jem__check_capacity(function, "logits", capacity, n, r.shape.classes);
     for (int64_t i = 0; !status && i < n; i += r.room)
         status = jem__refiner_run(&r, x + i * r.shape.image, n - i < r.room ? n - i : r.room,
                                   first + i, 0, logits + i * r.shape.classes);

@@ -237,12 +237,13 @@ jem_status jem_eval_score_data(jem_model *model, const char *score, const jem_da
     JEM__REQUIRE(data, function);
     JEM__REQUIRE(scores, function);
     JEM__ENTER(jem__model_context(model), function);
-    JEM__TRY(jem__eval_check_data(function, model, data, capacity, &count));
+    JEM__TRY(jem__eval_check_data(function, model, data, &count));
+    JEM__TRY(jem__check_capacity(function, "scores", capacity, count, 1));
     JEM__TRY(jem__scorer_create(&s, function, score, model, config));
     jem_status status = jem__alloc(&x, s.shape.piece * s.shape.image, sizeof *x);
     for (int64_t i = 0; !status && i < count; i += s.shape.piece) {
         int64_t n = count - i < s.shape.piece ? count - i : s.shape.piece;
-        status = jem_dataset_read(data, i, n, x, NULL);
+        status = jem_dataset_read(data, i, n, x, INT64_MAX, NULL);
         if (!status) status = jem__scorer_run(&s, x, n, i, scores + i);
         if (status < 0) jem__fail_in(status, "%s: images from %" PRId64, function, i);
     }

@@ -77,11 +77,12 @@ static jem_status describe(jem_model *model)
 int64_t jem_model_metadata_get(const jem_model *model, const char *key, char *buffer,
                                int64_t capacity)
 {
-    const char *value = model && key ? jem__metadata_find(model, key) : NULL;
-    if (!value) {
-        if (buffer && capacity > 0) *buffer = 0;
-        return -1;
-    }
+    if (buffer && capacity > 0) *buffer = 0;
+    JEM__REQUIRE(model, "jem_model_metadata_get");
+    JEM__REQUIRE(key, "jem_model_metadata_get");
+    const char *value = jem__metadata_find(model, key);
+    if (!value)
+        return jem__fail(JEM_ERROR_ARGUMENT, "jem_model_metadata_get: no entry '%.64s'", key);
     return jem__copy_text(value, buffer, capacity);
 }
 
@@ -101,19 +102,31 @@ jem_status jem_model_metadata_set(jem_model *model, const char *key, const char 
 
 int64_t jem_model_metadata_count(const jem_model *model)
 {
-    return model ? model->metadata_count : 0;
+    JEM__REQUIRE(model, "jem_model_metadata_count");
+    return model->metadata_count;
 }
 
-const char *jem_model_metadata_key(const jem_model *model, int64_t index)
+int64_t jem_model_metadata_key(const jem_model *model, int64_t index, char *buffer,
+                               int64_t capacity)
 {
-    return model && index >= 0 && index < model->metadata_count ? model->metadata[index].key : NULL;
+    if (buffer && capacity > 0) *buffer = 0;
+    JEM__REQUIRE(model, "jem_model_metadata_key");
+    if (index < 0 || index >= model->metadata_count)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "jem_model_metadata_key: entry %" PRId64 " of %" PRId64, index,
+                         (int64_t)model->metadata_count);
+    return jem__copy_text(model->metadata[index].key, buffer, capacity);
 }
 
 int64_t jem_model_class_name(const jem_model *model, int64_t k, char *buffer, int64_t capacity)
 {
     char text[128];
     if (buffer && capacity > 0) *buffer = 0;
-    if (!model || k < 0 || k >= model->graph.classes) return -1;
+    JEM__REQUIRE(model, "jem_model_class_name");
+    if (k < 0 || k >= model->graph.classes)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "jem_model_class_name: class %" PRId64 ", expected 0..%" PRId64, k,
+                         (int64_t)model->graph.classes - 1);
     const char *at = jem__metadata_find(model, "class_names");
     for (int64_t i = 0; at && i < k; i++) {
         at = strchr(at, ',');
@@ -320,14 +333,6 @@ jem_status jem_model_info(const jem_model *model, int64_t *channels, int64_t *he
     if (classes) *classes = g->classes;
     jem__image read = jem__graph_shape(g, g->nodes[jem__graph_classifier(g)].input[0]);
     if (features) *features = read.c * read.h * read.w;
-    return JEM_OK;
-}
-
-jem_status jem_model_input_range(const jem_model *model, float *low, float *high)
-{
-    JEM__REQUIRE(model, "jem_model_input_range");
-    if (low) *low = -1;
-    if (high) *high = 1;
     return JEM_OK;
 }
 

@@ -162,7 +162,7 @@ static jem_status fill(jem_model *model, const jem__safetensors *set, const char
     JEM__TRY(jem__calloc(&model->extras, count, sizeof *model->extras));
     for (int64_t i = 0; i < count; i++) {
         const jem__tensor_info *t = jem__safetensors_get(set, i);
-        if (jem_model_parameter_find(model, t->name) < 0) JEM__TRY(keep_extra(model, t));
+        if (jem__parameter_find(model, t->name) < 0) JEM__TRY(keep_extra(model, t));
     }
     for (int64_t i = 0; i < jem__safetensors_metadata_count(set); i++) {
         const char *key, *value;

@@ -57,10 +57,10 @@ static jem_status append(jem_network *network, const char *statement)
     return JEM_OK;
 }
 
-/* Keeps the first failure; the value that the statement makes, or -1. */
+/* Keeps the first failure; the value that the statement makes, or the failure. */
 static int32_t add(jem_network *network, const char *statement, int length, size_t size)
 {
-    if (!network || network->status) return -1;
+    JEM__TRY(jem_network_status(network));
     jem_status status =
         length < 0 || (size_t)length >= size
             ? jem__fail(JEM_ERROR_CONFIG, "network: a name is longer than 63 characters")
@@ -69,7 +69,7 @@ static int32_t add(jem_network *network, const char *statement, int length, size
     if (!status) return network->graph.node_count;
     network->status = status;
     jem_last_error(network->reason, sizeof network->reason);
-    return -1;
+    return status;
 }
 
 enum { STATEMENT = 256 };
@@ -157,7 +157,9 @@ jem_status jem_network_shape(const jem_network *network, int32_t value, int64_t 
 
 int64_t jem_network_text(const jem_network *network, char *buffer, int64_t capacity)
 {
-    return jem__copy_text(network && network->text ? network->text : "", buffer, capacity);
+    if (buffer && capacity > 0) *buffer = 0;
+    JEM__REQUIRE(network, "jem_network_text");
+    return jem__copy_text(network->text ? network->text : "", buffer, capacity);
 }
 
 static jem_status settings(jem_config **out, const jem_network *network, const jem_config *config)

@@ -143,7 +143,8 @@ static jem_status check_gradient(const jem_model *model, const char *function, i
 
 int64_t jem_model_parameter_count(const jem_model *model)
 {
-    return model ? model->graph.parameter_count : 0;
+    JEM__REQUIRE(model, "jem_model_parameter_count");
+    return model->graph.parameter_count;
 }
 
 jem_status jem_model_parameter_info(const jem_model *model, int64_t index, const char **name,
@@ -160,12 +161,20 @@ jem_status jem_model_parameter_info(const jem_model *model, int64_t index, const
     return JEM_OK;
 }
 
-int64_t jem_model_parameter_find(const jem_model *model, const char *name)
+int64_t jem__parameter_find(const jem_model *model, const char *name)
 {
-    if (!model || !name) return -1;
     for (int32_t i = 0; i < model->graph.parameter_count; i++)
         if (strcmp(model->parameters[i].name, name) == 0) return i;
     return -1;
+}
+
+int64_t jem_model_parameter_find(const jem_model *model, const char *name)
+{
+    JEM__REQUIRE(model, "jem_model_parameter_find");
+    JEM__REQUIRE(name, "jem_model_parameter_find");
+    int64_t index = jem__parameter_find(model, name);
+    if (index >= 0) return index;
+    return jem__fail(JEM_ERROR_ARGUMENT, "jem_model_parameter_find: no parameter '%.64s'", name);
 }
 
 jem_status jem_model_parameter_get(const jem_model *model, int64_t index, float *values,

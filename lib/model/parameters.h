@@ -6,6 +6,8 @@
 #include "model/graph.h"
 
 jem__engine *jem__model_engine(const jem_model *model);
+/* The index of a name, or -1. */
+int64_t jem__parameter_find(const jem_model *model, const char *name);
 float *jem__model_master(const jem_model *model, int32_t parameter);
 /* Of a convolution's weights: as they are; or with input and output channels exchanged
    and the kernel turned by half a circle, as the input gradient wants them. Either may

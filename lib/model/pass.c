@@ -236,7 +236,8 @@ static void copy_logits(const jem_pass *pass, const jem__slot *slot, float *logi
                (size_t)(slot->n * pass->classes) * sizeof *logits);
 }
 
-jem_status jem_pass_forward(jem_pass *pass, const float *x, int64_t n, float *logits)
+jem_status jem_pass_forward(jem_pass *pass, const float *x, int64_t n, float *logits,
+                            int64_t capacity)
 {
     JEM__REQUIRE(pass, "jem_pass_forward");
     JEM__REQUIRE(x, "jem_pass_forward");
@@ -246,6 +247,7 @@ jem_status jem_pass_forward(jem_pass *pass, const float *x, int64_t n, float *lo
         return jem__fail(JEM_ERROR_SHAPE,
                          "jem_pass_forward: %" PRId64 " images, expected 1..%" PRId64, n,
                          pass->max_batch);
+    JEM__TRY(jem__check_capacity("jem_pass_forward", "logits", capacity, n, pass->classes));
     JEM__TRY(jem__model_check(pass->model, "jem_pass_forward", x, NULL, n));
     JEM__TRY(jem__pass_initialise(pass, x, n));
     JEM__TRY(jem__pass_arrange(pass, n, 1));

@@ -1,4 +1,5 @@
 /* Application pixels -> model input. */
+#include "base/memory.h"
 #include "base/status.h"
 #include "format/pixels.h"
 #include "model/internal.h"
@@ -6,7 +7,7 @@
 
 jem_status jem_model_prepare(const jem_model *model, const uint8_t *pixels, int64_t width,
                              int64_t height, int64_t stride, jem_pixel_format format,
-                             int32_t resize, float *x)
+                             int32_t resize, float *x, int64_t capacity)
 {
     JEM__REQUIRE(model, "jem_model_prepare");
     JEM__REQUIRE(pixels, "jem_model_prepare");
@@ -35,5 +36,6 @@ jem_status jem_model_prepare(const jem_model *model, const uint8_t *pixels, int6
         return jem__fail(JEM_ERROR_UNSUPPORTED,
                          "jem_model_prepare: the model has %" PRId64 " channels, expected 1 or 3",
                          to.c);
+    JEM__TRY(jem__check_capacity("jem_model_prepare", "x", capacity, to.c * to.h, to.w));
     return jem__pixels_convert(pixels, width, height, stride, format, to.c, to.h, to.w, x);
 }

@@ -67,15 +67,6 @@ static jem_status check_call(const jem_model *model, const char *function, const
     return jem__model_check(model, function, x, y, n);
 }
 
-static jem_status check_capacity(const char *function, int64_t n, int64_t each, int64_t capacity)
-{
-    if (n > capacity / each)
-        return jem__fail(JEM_ERROR_SHAPE,
-                         "%s: capacity is %" PRId64 ", expected at least %" PRId64 " x %" PRId64,
-                         function, capacity, n, each);
-    return JEM_OK;
-}
-
 static jem_status infer(jem_model *model, const float *x, int64_t n, jem__wanted wanted)
 {
     jem_pass *pass = NULL;
@@ -90,7 +81,7 @@ jem_status jem_model_logits(jem_model *model, const float *x, int64_t n, float *
 {
     JEM__TRY(check_call(model, "jem_model_logits", x, NULL, n, logits));
     JEM__ENTER(model->context, "jem_model_logits");
-    JEM__TRY(check_capacity("jem_model_logits", n, model->graph.classes, capacity));
+    JEM__TRY(jem__check_capacity("jem_model_logits", "logits", capacity, n, model->graph.classes));
     return infer(model, x, n, (jem__wanted){.logits = logits});
 }
 
@@ -101,7 +92,7 @@ jem_status jem_model_features(jem_model *model, const float *x, int64_t n, float
     JEM__TRY(check_call(model, "jem_model_features", x, NULL, n, features));
     JEM__ENTER(model->context, "jem_model_features");
     JEM__TRY(jem_model_info(model, NULL, NULL, NULL, NULL, &each));
-    JEM__TRY(check_capacity("jem_model_features", n, each, capacity));
+    JEM__TRY(jem__check_capacity("jem_model_features", "features", capacity, n, each));
     return infer(model, x, n, (jem__wanted){.features = features});
 }
 

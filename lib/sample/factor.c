@@ -83,7 +83,8 @@ static jem_status sweep(const fit *f, int64_t c, desk *d, int32_t first)
         int64_t count = n - i < BLOCK ? n - i : BLOCK;
         for (int64_t b = 0; b < count; b++) {
             float *x = d->x + b * image;
-            JEM__TRY(jem_dataset_read(f->data, v->members[v->begin[c] + i + b], 1, x, NULL));
+            JEM__TRY(
+                jem_dataset_read(f->data, v->members[v->begin[c] + i + b], 1, x, INT64_MAX, NULL));
             k->axpy(-1, v->mean + c * image, x, image);
             for (int64_t j = 0; first && j < image; j++)
                 d->variance[j] += (double)x[j] * (double)x[j] / (double)n;

@@ -32,6 +32,7 @@ typedef struct stats {
 } stats;
 
 struct jem_sampler {
+    jem__count count;
     jem_model *model;
     jem_pass *pass; /* made when first needed */
     jem_pass_mode mode;
@@ -73,6 +74,7 @@ jem_status jem_sampler_create(jem_sampler **sampler, jem_model *model, const jem
     JEM__REQUIRE(model, "jem_sampler_create");
     JEM__ENTER(jem__model_context(model), "jem_sampler_create");
     JEM__TRY(jem__calloc(&s, 1, sizeof *s));
+    jem__count_init(&s->count);
     s->model = jem__model_take(model);
     s->last = (stats){NAN, NAN, NAN};
     jem_status status = read_settings(s, config);
@@ -86,7 +88,7 @@ jem_status jem_sampler_create(jem_sampler **sampler, jem_model *model, const jem
 
 void jem_sampler_destroy(jem_sampler *s)
 {
-    if (!s) return;
+    if (!s || !jem__count_drop(&s->count)) return;
     jem_pass_destroy(s->pass);
     jem__starts_clear(&s->starts);
     jem__buffer_clear(&s->buffer);
@@ -96,6 +98,12 @@ void jem_sampler_destroy(jem_sampler *s)
     jem__free(s->pending.start);
     jem_model_destroy(s->model);
     jem__free(s);
+}
+
+jem_sampler *jem__sampler_take(jem_sampler *s)
+{
+    jem__count_take(&s->count);
+    return s;
 }
 
 jem_status jem_sampler_set_data(jem_sampler *s, jem_dataset *data)
@@ -203,17 +211,20 @@ static jem_status run_starts(start_run *run, int64_t n)
     return jem__pool_run(pool, n, start_task, run);
 }
 
-jem_status jem_sampler_start(jem_sampler *s, const int32_t *y, int64_t first, int64_t n, float *x)
+jem_status jem_sampler_draw_starts(jem_sampler *s, const int32_t *y, int64_t n, int64_t first,
+                                   float *x, int64_t capacity)
 {
-    JEM__REQUIRE(s, "jem_sampler_start");
-    JEM__ENTER(jem__model_context(s->model), "jem_sampler_start");
-    JEM__TRY(check_count("jem_sampler_start", n));
+    JEM__REQUIRE(s, "jem_sampler_draw_starts");
+    JEM__ENTER(jem__model_context(s->model), "jem_sampler_draw_starts");
+    JEM__TRY(check_count("jem_sampler_draw_starts", n));
     if (first < 0 || first > INT64_MAX - n)
         return jem__fail(JEM_ERROR_ARGUMENT,
-                         "jem_sampler_start: first is %" PRId64 ", expected 0..2^63-1-n", first);
+                         "jem_sampler_draw_starts: first is %" PRId64 ", expected 0..2^63-1-n",
+                         first);
     if (n == 0) return JEM_OK;
-    JEM__REQUIRE(x, "jem_sampler_start");
-    JEM__TRY(check_labels(s, "jem_sampler_start", y, n));
+    JEM__REQUIRE(x, "jem_sampler_draw_starts");
+    JEM__TRY(jem__check_capacity("jem_sampler_draw_starts", "x", capacity, n, s->image));
+    JEM__TRY(check_labels(s, "jem_sampler_draw_starts", y, n));
     start_run run = {.sampler = s, .y = y, .first = first, .x = x};
     return run_starts(&run, n);
 }
@@ -389,13 +400,14 @@ void jem__sampler_commit(jem_sampler *s, const float *x)
     p->n = 0;
 }
 
-jem_status jem_sampler_draw(jem_sampler *s, const int32_t *y, int64_t n, float *x)
+jem_status jem_sampler_draw(jem_sampler *s, const int32_t *y, int64_t n, float *x, int64_t capacity)
 {
     JEM__REQUIRE(s, "jem_sampler_draw");
     JEM__ENTER(jem__model_context(s->model), "jem_sampler_draw");
     JEM__TRY(check_count("jem_sampler_draw", n));
     if (n == 0) return JEM_OK;
     JEM__REQUIRE(x, "jem_sampler_draw");
+    JEM__TRY(jem__check_capacity("jem_sampler_draw", "x", capacity, n, s->image));
     if (!s->conditional != !y)
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "jem_sampler_draw: y is %s, expected %s (sampler.conditional is %d)",
@@ -417,7 +429,8 @@ jem_status jem_sampler_buffer_info(const jem_sampler *s, int64_t *slots)
     return JEM_OK;
 }
 
-jem_status jem_sampler_buffer_get(const jem_sampler *s, int64_t first, int64_t n, float *x)
+jem_status jem_sampler_buffer_get(const jem_sampler *s, int64_t first, int64_t n, float *x,
+                                  int64_t capacity)
 {
     JEM__REQUIRE(s, "jem_sampler_buffer_get");
     JEM__ENTER(jem__model_context(s->model), "jem_sampler_buffer_get");
@@ -429,6 +442,7 @@ jem_status jem_sampler_buffer_get(const jem_sampler *s, int64_t first, int64_t n
                          first, n, b->slots);
     if (n == 0) return JEM_OK;
     JEM__REQUIRE(x, "jem_sampler_buffer_get");
+    JEM__TRY(jem__check_capacity("jem_sampler_buffer_get", "x", capacity, n, s->image));
     for (int64_t i = 0; i < n; i++) {
         int64_t slot = first + i;
         if (b->values && b->age[slot] >= 0)

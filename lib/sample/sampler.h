@@ -43,6 +43,8 @@ void jem__sampler_cancel_taken(jem_sampler *sampler);
 /* Blocks of slots by class, as sampler.conditional has them, before the first draw:
    draws may then be conditional or not. CONFIG if the slots do not divide. */
 jem_status jem__sampler_by_class(jem_sampler *sampler);
+/* One more reference. */
+jem_sampler *jem__sampler_take(jem_sampler *sampler);
 jem_context *jem__sampler_context(const jem_sampler *sampler);
 /* Of slots that exist. */
 void jem__sampler_ages(const jem_sampler *sampler, int64_t first, int64_t n, int64_t *age);

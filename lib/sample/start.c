@@ -120,7 +120,7 @@ static jem_status gaussian(const jem__starts *s, jem__random *random, int32_t y,
     for (int64_t i = 0; !status && i < n; i++) {
         if (i % PIECE == 0)
             jem__kernels_here()->fill_normal(random, z, n - i < PIECE ? n - i : PIECE);
-        status = jem_dataset_read(s->chosen, first + i, 1, image, NULL);
+        status = jem_dataset_read(s->chosen, first + i, 1, image, INT64_MAX, NULL);
         if (!status) add_scaled(x, image, mean, z[i % PIECE], s->image);
     }
     jem__kernels_here()->fill_normal(random, image, s->image);
@@ -149,7 +149,7 @@ jem_status jem__start_draw(const jem__starts *s, int32_t kind, uint64_t index, i
     if (!s->chosen && !s->factor.classes)
         return jem__fail(JEM_ERROR_STATE,
                          "sampler: sampler.start=gaussian needs the data of jem_sampler_set_data, "
-                         "or a model with starts (jem_starts_fit)");
+                         "or a model with starts (jem_model_starts_fit)");
     if (y < 0) {
         jem__random label;
         jem__random_at(&label, s->seed, JEM__RANDOM_LABEL, s->stream, index, (uint32_t)kind);

@@ -48,7 +48,7 @@ jem_status jem__factor_store(const jem__factor *f, jem_model *model)
     if (!status) status = store(model, &s, rest_name, -1, "F32", f->rest, plane * 4);
     if (!status) status = store(model, &s, factor_name, f->rank, "BF16", narrow, size * 2);
     jem__free(narrow);
-    if (status) jem_starts_remove(model); /* all or none */
+    if (status) jem_model_starts_remove(model); /* all or none */
     return status;
 }
 
@@ -109,21 +109,21 @@ static jem_status check_shape(const shape *s, jem_dataset *data)
     JEM__TRY(jem_dataset_info(data, NULL, &c, &h, &w, NULL));
     if (c == s->c && h == s->h && w == s->w) return JEM_OK;
     return jem__fail(JEM_ERROR_SHAPE,
-                     "jem_starts_fit: images of %" PRId64 "x%" PRId64 "x%" PRId64
+                     "jem_model_starts_fit: images of %" PRId64 "x%" PRId64 "x%" PRId64
                      ", expected %" PRId64 "x%" PRId64 "x%" PRId64,
                      c, h, w, s->c, s->h, s->w);
 }
 
-jem_status jem_starts_fit(jem_model *model, jem_dataset *data, const jem_config *config)
+jem_status jem_model_starts_fit(jem_model *model, jem_dataset *data, const jem_config *config)
 {
     jem__factor factor = {0};
     shape s;
-    JEM__REQUIRE(model, "jem_starts_fit");
-    JEM__REQUIRE(data, "jem_starts_fit");
-    JEM__ENTER(jem__model_context(model), "jem_starts_fit");
+    JEM__REQUIRE(model, "jem_model_starts_fit");
+    JEM__REQUIRE(data, "jem_model_starts_fit");
+    JEM__ENTER(jem__model_context(model), "jem_model_starts_fit");
     JEM__TRY(shape_of(model, &s));
     JEM__TRY(check_shape(&s, data));
-    JEM__TRY(jem__factor_fit(&factor, "jem_starts_fit", jem__model_context(model), data,
+    JEM__TRY(jem__factor_fit(&factor, "jem_model_starts_fit", jem__model_context(model), data,
                              s.c * s.h * s.w, s.classes,
                              jem__config_i64(config, "sampler.start_rank"),
                              (uint64_t)jem__config_i64(config, "sampler.seed")));
@@ -132,16 +132,17 @@ jem_status jem_starts_fit(jem_model *model, jem_dataset *data, const jem_config 
     return status;
 }
 
-jem_status jem_starts_info(const jem_model *model, int64_t *rank, int64_t *bytes, double *explained)
+jem_status jem_model_starts_info(const jem_model *model, int64_t *rank, int64_t *bytes,
+                                 double *explained)
 {
     jem__factor factor;
     jem__tensor_info t;
     const char *const names[] = {mean_name, rest_name, factor_name};
-    JEM__REQUIRE(model, "jem_starts_info");
+    JEM__REQUIRE(model, "jem_model_starts_info");
     if (rank) *rank = 0;
     if (bytes) *bytes = 0;
     if (explained) *explained = 0;
-    JEM__ENTER(jem__model_context(model), "jem_starts_info");
+    JEM__ENTER(jem__model_context(model), "jem_model_starts_info");
     JEM__TRY(jem__factor_load(&factor, model));
     if (factor.classes == 0) return JEM_OK;
     if (rank) *rank = factor.rank;
@@ -152,10 +153,10 @@ jem_status jem_starts_info(const jem_model *model, int64_t *rank, int64_t *bytes
     return JEM_OK;
 }
 
-jem_status jem_starts_remove(jem_model *model)
+jem_status jem_model_starts_remove(jem_model *model)
 {
-    JEM__REQUIRE(model, "jem_starts_remove");
-    JEM__ENTER(jem__model_context(model), "jem_starts_remove");
+    JEM__REQUIRE(model, "jem_model_starts_remove");
+    JEM__ENTER(jem__model_context(model), "jem_model_starts_remove");
     jem__model_extra_remove(model, mean_name);
     jem__model_extra_remove(model, rest_name);
     jem__model_extra_remove(model, factor_name);

@@ -38,7 +38,7 @@ static jem_status means(jem__survey *v, jem_dataset *data, float *x, double *sum
 {
     for (int64_t i = 0; i < v->n; i++) {
         double *of_class = sum + v->labels[i] * v->image;
-        JEM__TRY(jem_dataset_read(data, i, 1, x, NULL));
+        JEM__TRY(jem_dataset_read(data, i, 1, x, INT64_MAX, NULL));
         for (int64_t j = 0; j < v->image; j++) of_class[j] += (double)x[j];
     }
     for (int64_t k = 0; k < v->classes; k++) {
@@ -60,7 +60,7 @@ jem_status jem__survey_of(jem__survey *v, const char *function, jem_dataset *dat
     JEM__TRY(jem__alloc(&v->members, v->n, sizeof *v->members));
     JEM__TRY(jem__calloc(&v->begin, classes + 1, sizeof *v->begin));
     JEM__TRY(jem__alloc(&v->mean, classes, image * (int64_t)sizeof *v->mean));
-    JEM__TRY(jem_dataset_read(data, 0, v->n, NULL, v->labels));
+    JEM__TRY(jem_dataset_read(data, 0, v->n, NULL, 0, v->labels));
     JEM__TRY(sort_by_class(v, function));
     jem_status status = jem__alloc(&x, image, sizeof *x);
     if (!status) status = jem__calloc(&sum, classes, image * (int64_t)sizeof *sum);

@@ -28,7 +28,7 @@ static jem_status missing(jem_trainer *t, int64_t *bytes)
     return JEM_OK;
 }
 
-jem_status jem_trainer_memory(jem_trainer *trainer, int64_t *bytes, int64_t *most)
+jem_status jem_trainer_memory(jem_trainer *trainer, int64_t *bytes, int64_t *peak)
 {
     int64_t now, more;
     JEM__REQUIRE(trainer, "jem_trainer_memory");
@@ -36,6 +36,6 @@ jem_status jem_trainer_memory(jem_trainer *trainer, int64_t *bytes, int64_t *mos
     JEM__TRY(missing(trainer, &more)); /* compiles: before the count */
     JEM__TRY(jem_context_memory(jem__model_context(trainer->model), &now, NULL));
     if (bytes) *bytes = now;
-    if (most) *most = now + more;
+    if (peak) *peak = now + more;
     return JEM_OK;
 }

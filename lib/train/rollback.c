@@ -124,16 +124,19 @@ jem_status jem__rollback_run(jem_trainer *t)
 }
 
 jem_status jem_trainer_rollbacks(const jem_trainer *trainer, int64_t *count, int64_t *from,
-                                 int64_t *to, char *reason, int64_t capacity)
+                                 int64_t *to)
 {
     JEM__REQUIRE(trainer, "jem_trainer_rollbacks");
-    if (capacity < 0 || (capacity > 0 && !reason))
-        return jem__fail(JEM_ERROR_ARGUMENT,
-                         "jem_trainer_rollbacks: reason is NULL or capacity below 0");
     const jem__rollback *r = &trainer->rollback;
     if (count) *count = r->count;
     if (from) *from = r->from;
     if (to) *to = r->to;
-    jem__copy_text(r->reason, reason, capacity);
     return JEM_OK;
+}
+
+int64_t jem_trainer_rollback_reason(const jem_trainer *trainer, char *buffer, int64_t capacity)
+{
+    if (buffer && capacity > 0) *buffer = 0;
+    JEM__REQUIRE(trainer, "jem_trainer_rollback_reason");
+    return jem__copy_text(trainer->rollback.reason, buffer, capacity);
 }

@@ -64,8 +64,9 @@ static jem_status at_step(const jem_trainer *t, jem_status status)
 static jem_status load(jem_trainer *t)
 {
     int64_t n;
-    if (t->px > 0) JEM__TRY(jem_loader_next(t->px_loader, t->x_p, NULL, &n));
-    if (jem__objective_labels(t)) JEM__TRY(jem_loader_next(t->labelled_loader, t->x_l, t->y, &n));
+    if (t->px > 0) JEM__TRY(jem_loader_next(t->px_loader, t->x_p, INT64_MAX, NULL, 0, &n));
+    if (jem__objective_labels(t))
+        JEM__TRY(jem_loader_next(t->labelled_loader, t->x_l, INT64_MAX, t->y, INT64_MAX, &n));
     return JEM_OK;
 }
 

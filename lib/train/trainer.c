@@ -141,7 +141,7 @@ static jem_status check_labels(const jem_trainer *t, const jem_dataset *labelled
     JEM__TRY(jem_dataset_info(labelled, &count, NULL, NULL, NULL, NULL));
     JEM__TRY(jem__calloc(&found, t->classes, sizeof *found));
     jem_status status = jem__alloc(&labels, count, sizeof *labels);
-    if (!status) status = jem_dataset_read(labelled, 0, count, NULL, labels);
+    if (!status) status = jem_dataset_read(labelled, 0, count, NULL, 0, labels);
     for (int64_t i = 0; !status && i < count; i++) found[labels[i]]++;
     for (int64_t k = 0; !status && k < t->classes; k++)
         if (found[k] == 0)
@@ -175,8 +175,8 @@ static jem_status set_starts(jem_trainer *t, jem_dataset *labelled, const jem_co
 {
     int64_t bytes;
     JEM__TRY(jem_sampler_set_data(t->sampler, labelled));
-    JEM__TRY(jem_starts_info(t->model, NULL, &bytes, NULL));
-    return bytes ? JEM_OK : jem_starts_fit(t->model, labelled, config);
+    JEM__TRY(jem_model_starts_info(t->model, NULL, &bytes, NULL));
+    return bytes ? JEM_OK : jem_model_starts_fit(t->model, labelled, config);
 }
 
 /* Class Gaussians, too, know no labels but those. */
@@ -348,17 +348,25 @@ jem_status jem_trainer_progress(const jem_trainer *trainer, int64_t *steps, int6
     return JEM_OK;
 }
 
-jem_sampler *jem_trainer_sampler(jem_trainer *trainer)
+/* ---- Parts ---- */
+
+jem_status jem_trainer_sampler(jem_sampler **sampler, jem_trainer *trainer)
 {
-    return trainer ? trainer->sampler : NULL;
+    JEM__REQUIRE(sampler, "jem_trainer_sampler");
+    *sampler = NULL;
+    JEM__REQUIRE(trainer, "jem_trainer_sampler");
+    *sampler = jem__sampler_take(trainer->sampler);
+    return JEM_OK;
 }
 
-jem_model *jem_trainer_model(jem_trainer *trainer)
+jem_status jem_trainer_model(jem_model **model, jem_trainer *trainer)
 {
-    return trainer ? trainer->model : NULL;
+    JEM__REQUIRE(model, "jem_trainer_model");
+    *model = NULL;
+    JEM__REQUIRE(trainer, "jem_trainer_model");
+    *model = jem__model_take(trainer->model);
+    return JEM_OK;
 }
-
-/* ---- Models ---- */
 
 jem_status jem_trainer_ema_model(jem_model **model, const jem_trainer *trainer)
 {
@@ -372,7 +380,7 @@ jem_status jem_trainer_ema_model(jem_model **model, const jem_trainer *trainer)
     return jem__model_with(model, trainer->model, trainer->average.values);
 }
 
-jem_status jem_trainer_best_model(jem_model **model, int64_t *step, const jem_trainer *trainer)
+jem_status jem_trainer_best_model(jem_model **model, const jem_trainer *trainer, int64_t *step)
 {
     JEM__REQUIRE(model, "jem_trainer_best_model");
     *model = NULL;

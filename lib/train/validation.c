@@ -70,7 +70,7 @@ typedef struct judgement {
 static jem_status judge_chunk(judgement *j, int64_t first, int64_t n)
 {
     double loss;
-    JEM__TRY(jem_dataset_read(j->validation->data, first, n, j->x, j->y));
+    JEM__TRY(jem_dataset_read(j->validation->data, first, n, j->x, INT64_MAX, j->y));
     JEM__TRY(jem_model_logits(j->model, j->x, n, j->logits, n * j->classes));
     JEM__TRY(jem_loss_cross_entropy(j->logits, j->y, n, j->classes, 1, &loss, NULL));
     j->right += (double)jem__count_right(j->logits, j->y, n, j->classes);

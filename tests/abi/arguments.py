@@ -35,13 +35,14 @@ VALUES = {
     "norm": ['"batch"'] + TEXTS, "activation": ['"relu"'] + TEXTS, "pool": ['"max"'] + TEXTS,
     "probability": ["0.1"] + DOUBLES,
     "max_batch": ["2"] + COUNTS + ["INT32_MAX", "1000000"],
-    "capacity": ["4096"] + COUNTS + ["1"], "elements": ["ELEMENTS"] + COUNTS + ["1"],
+    **{n: ["4096"] + COUNTS + ["1"] for n in
+       "capacity x_capacity y_capacity logits_capacity labels_capacity".split()}, "elements": ["ELEMENTS"] + COUNTS + ["1"],
     "stride": ["0"] + COUNTS + ["1"], "dimensions": ["2"] + COUNTS + ["9"],
     "size": ["model_size"] + COUNTS + ["7"],
     "mode": ["JEM_PASS_GRADIENT"] + ENUMS, "what": ["JEM_GRADIENT_INPUT"] + ENUMS,
     "format": ["JEM_PIXEL_GREY8"] + ENUMS, "type": ["JEM_TYPE_U8"] + ENUMS,
     "status": ["JEM_ERROR_SHAPE"] + ENUMS,
-    "buffer": ["room", "NULL"], "reason": ["room", "NULL"],
+    "buffer": ["room", "NULL"],
     "key": ['"sampler.steps"'] + TEXTS, "name": ['"jem"'] + TEXTS,
     "text": ['"model.depth=16"'] + TEXTS + ['"a=b"', '"=="', '"model.depth=\\""'],
     "source": ['"glyphs:limit=200"'] + TEXTS + ['"idx:"', '"glyphs:limit=-1"', '"cifar:/dev/null"'],
@@ -96,6 +97,8 @@ OVERRIDES = {
     ("jem_optimizer_ascend", "optimizer"): ["f.sam", "NULL", "f.optimizer"],
     ("jem_optimizer_restore", "optimizer"): ["f.sam", "NULL", "f.optimizer"],
     ("jem_model_calibrate", "validation"): ["f.data", "NULL", "f.other_data", "f.empty_data"],
+    ("jem_dataset_class_name", "k"): ["3"] + COUNTS + ["10"],
+    ("jem_model_class_name", "k"): ["3"] + COUNTS + ["10"],
     ("jem_eval_temperature", "n"): ["3"] + COUNTS,
     ("jem_eval_temperature", "logits"): ["spread"] + FLOATS,
     ("jem_eval_temperature", "y"): ["one_wrong"] + LABELS + ["zeros"],
@@ -110,11 +113,11 @@ RESULTS = {
 READERS = """jem_array_ jem_config_ jem_eval_accuracy jem_eval_nll jem_eval_brier jem_eval_ece
 jem_eval_ood jem_eval_roc jem_eval_threshold jem_eval_histogram jem_eval_temperature jem_loss_
 jem_context_create jem_context_create_ jem_context_threads jem_context_memory jem_dataset_info jem_dataset_read
-jem_loader_tell jem_loader_seek jem_model_info jem_model_precision jem_model_input_range
+jem_loader_tell jem_loader_seek jem_model_info jem_model_precision
 jem_model_parameter_ jem_model_gradient_get jem_model_gradient_map jem_optimizer_set_rate
 jem_pass_set_stream jem_pass_hold_statistics jem_sampler_buffer_info jem_sampler_buffer_age jem_sampler_stats
 jem_eval_frechet jem_eval_inception jem_network_
-jem_trainer_progress jem_trainer_metrics jem_trainer_rollbacks""".split()
+jem_trainer_progress jem_trainer_metrics jem_trainer_rollbacks jem_trainer_sampler jem_trainer_model""".split()
 
 
 def values_of(api, function, p):
@@ -153,9 +156,11 @@ def write_function(api, f, out):
         out.append(f"    int32_t i{i} = pick({i}, COUNT(v{i}));")
         names.append(f"v{i}[i{i}]")
     call = f"{f.name}({', '.join(names)})"
-    if f.result == "jem_status":
+    if f.result in ("jem_status", "int32_t", "int64_t"):
         out.append("    mark();")
-        out.append(f"    jem_status status = {call};")
+        out.append(f"    {f.result} result = {call};")
+        is_status = f.result == "jem_status"
+        out.append(f"    jem_status status = {'result' if is_status else 'number_of(result)'};")
         refuse = [f"!{names[i]}" for i, p in enumerate(f.parameters)
                   if p.type.replace("const ", "").replace(" *", "") in api.handles
                   and p.type != "const jem_config *" and p.type.count("*") == 1]

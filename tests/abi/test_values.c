@@ -3,6 +3,7 @@
 
 #define PINNED(name, value) _Static_assert((name) == (value), #name " has changed")
 
+PINNED(JEM_ABI_VERSION, 1);
 PINNED(JEM_OK, 0);
 PINNED(JEM_CANCELLED, 1);
 PINNED(JEM_END, 2);

@@ -42,9 +42,11 @@ START_TEST(values)
     OK(jem_config_get_i64(copy, "model.depth", &i));
     OK(jem_config_get_f64(copy, "optimizer.rate", &d));
     ck_assert(i == 28 && d == 0.1);
-    OK(jem_config_get_str(copy, "model.norm", text, 4, &i));
+    ck_assert_int_eq(jem_config_get_str(copy, "model.norm", text, 4), 5);
     ck_assert_str_eq(text, "bat");
-    ck_assert_int_eq(i, 5);
+    FAILS(JEM_ERROR_CONFIG, (jem_status)jem_config_get_str(copy, "model.nor", text, 4),
+          "model.norm");
+    ck_assert_str_eq(text, "");
     ck_assert(jem__config_f64(copy, "sampler.noise") == 2);
     OK(jem_config_is_set(copy, "model.depth", &set));
     ck_assert_int_eq(set, 1);

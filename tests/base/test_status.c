@@ -75,7 +75,7 @@ START_TEST(versions)
 {
     char text[200];
     ck_assert_str_eq(jem_version(), "0.1.0");
-    ck_assert_int_eq(jem_abi_version(), 0);
+    ck_assert_int_eq(jem_abi_version(), JEM_ABI_VERSION);
     ck_assert_int_gt(jem_build_info(text, sizeof text), 10);
     ck_assert_msg(strstr(text, jem_version()) && strstr(text, "oneDNN"), "%s", text);
 }

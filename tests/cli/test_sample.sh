@@ -7,9 +7,12 @@ model=$2
 quick="--as-trained --steps 2"
 
 # ---- class Gaussians, from the data and from the model ----
-fails 1 'jem_starts_fit' "$jem" sample --model "$model" $quick --start-from gaussian --output a.npy
+fails 1 'jem_model_starts_fit' "$jem" sample --model "$model" $quick --start-from gaussian --output a.npy
 works '"rank": 4' "$jem" starts --model "$model" --data glyphs:limit=300 --rank 4 --output s.safetensors
 grep -q '"explained_variance": 0\.' out || bad "starts: no share of variance: $(cat out)"
+works '"rank": 0' "$jem" starts --model s.safetensors --remove --output r.safetensors
+cmp -s r.safetensors s.safetensors && bad "starts --remove left them"
+fails 2 'one of --data and --remove' "$jem" starts --model s.safetensors
 fails 1 'none/s' "$jem" starts --model "$model" --data glyphs:limit=300 --output none/s.safetensors
 fails 1 'class . has no images' "$jem" starts --model "$model" --data glyphs:limit=5 --output t.safetensors
 [ -e t.safetensors ] && bad "a model after a failure"

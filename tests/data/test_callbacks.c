@@ -72,11 +72,11 @@ static void compare_reads(const jem_dataset *a, const jem_dataset *b)
     int32_t ya[N], yb[N];
     int64_t n;
     OK(jem_dataset_info(a, &n, NULL, NULL, NULL, NULL));
-    OK(jem_dataset_read(a, 0, n, xa, ya));
-    OK(jem_dataset_read(b, 0, n, xb, yb));
+    OK(jem_dataset_read(a, 0, n, xa, INT64_MAX, ya));
+    OK(jem_dataset_read(b, 0, n, xb, INT64_MAX, yb));
     ck_assert_mem_eq(xa, xb, (size_t)(n * IMAGE) * sizeof *xa);
     ck_assert_mem_eq(ya, yb, (size_t)n * sizeof *ya);
-    OK(jem_dataset_read(a, 0, n, NULL, yb));
+    OK(jem_dataset_read(a, 0, n, NULL, 0, yb));
     ck_assert_mem_eq(ya, yb, (size_t)n * sizeof *ya);
 }
 
@@ -97,8 +97,8 @@ static void compare_loaders(jem_dataset *a, jem_dataset *b)
             OK(jem_loader_seek(la, 2));
             OK(jem_loader_seek(lb, 2));
         }
-        OK(jem_loader_next(la, xa, ya, &n));
-        OK(jem_loader_next(lb, xb, yb, &n));
+        OK(jem_loader_next(la, xa, INT64_MAX, ya, INT64_MAX, &n));
+        OK(jem_loader_next(lb, xb, INT64_MAX, yb, INT64_MAX, &n));
         ck_assert_mem_eq(xa, xb, sizeof xa);
         ck_assert_mem_eq(ya, yb, sizeof ya);
     }
@@ -151,20 +151,23 @@ START_TEST(failures)
     int64_t n, position;
     OK(jem_loader_create(&loader, d, NULL));
     h.fails = 7;
-    FAILS(JEM_ERROR_IO, jem_loader_next(loader, x, y, &n), "gave 7 for 64 images");
-    FAILS(JEM_ERROR_IO, jem_dataset_read(d, 3, 2, x, y), "first of which is 3");
+    FAILS(JEM_ERROR_IO, jem_loader_next(loader, x, INT64_MAX, y, INT64_MAX, &n),
+          "gave 7 for 64 images");
+    FAILS(JEM_ERROR_IO, jem_dataset_read(d, 3, 2, x, INT64_MAX, y), "first of which is 3");
     h.fails = 0;
     h.bad_label = CLASSES;
-    FAILS(JEM_ERROR_ARGUMENT, jem_loader_next(loader, x, y, &n), "the label 3, expected 0..2");
+    FAILS(JEM_ERROR_ARGUMENT, jem_loader_next(loader, x, INT64_MAX, y, INT64_MAX, &n),
+          "the label 3, expected 0..2");
     h.bad_label = -1;
-    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, 3, 2, NULL, y), "image 3 the label -1");
+    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, 3, 2, NULL, 0, y), "image 3 the label -1");
     h.bad_label = 0;
     h.bad_value = 1;
-    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, 3, 2, x, NULL), "image 3 a non-finite value");
+    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, 3, 2, x, INT64_MAX, NULL),
+          "image 3 a non-finite value");
     h.bad_value = 0;
     OK(jem_loader_tell(loader, &position));
     ck_assert_int_eq(position, 0);
-    OK(jem_loader_next(loader, x, y, &n));
+    OK(jem_loader_next(loader, x, INT64_MAX, y, INT64_MAX, &n));
     ck_assert_int_eq(n, 64);
     jem_loader_destroy(loader);
     jem_dataset_destroy(d);
@@ -236,7 +239,7 @@ START_TEST(training)
         }
         OK(jem_model_parameter_get(model, jem_model_parameter_find(model, "f.conv1.weight"),
                                    weights[i], 16 * 3 * 9));
-        OK(jem_starts_fit(model, data[i], config));
+        OK(jem_model_starts_fit(model, data[i], config));
         jem_trainer_destroy(trainer);
         jem_model_destroy(model);
         jem_dataset_destroy(data[i]);

@@ -35,7 +35,7 @@ static int64_t identity(const jem_dataset *d, int64_t i)
 {
     float x[6];
     int32_t y;
-    OK(jem_dataset_read(d, i, 1, x, &y));
+    OK(jem_dataset_read(d, i, 1, x, INT64_MAX, &y));
     int64_t v = lroundf((x[0] + 1) * 127.5f);
     ck_assert_int_eq(y, v % 7);
     return v;
@@ -54,17 +54,17 @@ START_TEST(bytes_and_floats)
     jem_context_destroy(context); /* children keep it */
     OK(jem_dataset_info(floats, &n, &c, &h, &w, &classes));
     ck_assert(n == 2 && c == 1 && h == 1 && w == 2 && classes == 5);
-    OK(jem_dataset_read(floats, 0, 2, x, y));
+    OK(jem_dataset_read(floats, 0, 2, x, INT64_MAX, y));
     ck_assert_mem_eq(x, f, sizeof f);
     ck_assert(y[0] == 4 && y[1] == 0);
     OK(jem_dataset_info(bytes, &n, &c, &h, &w, &classes));
     ck_assert(n == 2 && c == 2 && h == 1 && w == 1 && classes == 1);
-    OK(jem_dataset_read(bytes, 0, 2, x, y));
+    OK(jem_dataset_read(bytes, 0, 2, x, INT64_MAX, y));
     ck_assert(x[0] == -1 && x[1] == 1 && y[0] == 0 && y[1] == 0);
     for (int i = 0; i < 4; i++) ck_assert_float_eq(x[i], (float)v[i] / 127.5f - 1.0f);
-    OK(jem_dataset_read(bytes, 1, 1, x, NULL));
+    OK(jem_dataset_read(bytes, 1, 1, x, INT64_MAX, NULL));
     ck_assert_float_eq(x[0], 51 / 127.5f - 1.0f);
-    OK(jem_dataset_read(bytes, 2, 0, NULL, NULL));
+    OK(jem_dataset_read(bytes, 2, 0, NULL, 0, NULL));
     jem_dataset_destroy(bytes);
     jem_dataset_destroy(floats);
 }
@@ -191,10 +191,10 @@ START_TEST(generated)
     OK(jem_config_parse(config, "dataset.size=9 dataset.limit=0 dataset.seed=0"));
     OK(jem_dataset_open(&options, context, "glyphs:size=8,limit=30,seed=3", config));
     ck_assert_int_eq(count_of(options), 30);
-    OK(jem_dataset_read(keys, 29, 1, a, NULL));
-    OK(jem_dataset_read(options, 29, 1, b, NULL));
+    OK(jem_dataset_read(keys, 29, 1, a, INT64_MAX, NULL));
+    OK(jem_dataset_read(options, 29, 1, b, INT64_MAX, NULL));
     ck_assert_mem_eq(a, b, sizeof a);
-    OK(jem_dataset_read(plain, 29, 1, b, NULL));
+    OK(jem_dataset_read(plain, 29, 1, b, INT64_MAX, NULL));
     ck_assert_mem_ne(a, b, sizeof a);
 
     OK(jem_dataset_open(&letters, context, "letters:split=test,size=8,channels=3", NULL));
@@ -300,12 +300,12 @@ START_TEST(bad_arrays)
     FAILS(JEM_ERROR_ARGUMENT, jem_dataset_balanced(NULL, d, 1, 0), "subset");
     FAILS(JEM_ERROR_ARGUMENT, jem_dataset_balanced(&e, NULL, 1, 0), "dataset");
     ck_assert_ptr_null(e);
-    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, 0, 7, x, y), "7 images");
-    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, 6, 1, x, y), "from 6");
-    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, INT64_MAX, INT64_MAX, x, y), "has 6");
-    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, -1, 1, x, y), "has 6");
-    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, 0, -1, x, y), "has 6");
-    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(NULL, 0, 1, x, y), "dataset");
+    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, 0, 7, x, INT64_MAX, y), "7 images");
+    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, 6, 1, x, INT64_MAX, y), "from 6");
+    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, INT64_MAX, INT64_MAX, x, INT64_MAX, y), "has 6");
+    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, -1, 1, x, INT64_MAX, y), "has 6");
+    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(d, 0, -1, x, INT64_MAX, y), "has 6");
+    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_read(NULL, 0, 1, x, INT64_MAX, y), "dataset");
     FAILS(JEM_ERROR_ARGUMENT, jem_dataset_info(NULL, NULL, NULL, NULL, NULL, NULL), "dataset");
     ck_assert_int_eq(jem_dataset_class_name(NULL, 0, NULL, 0), -1);
     jem_dataset_destroy(d);
@@ -332,7 +332,7 @@ START_TEST(mnist)
     OK(jem_dataset_open(&d, context, source, config));
     OK(jem_dataset_info(d, &n, &c, &h, &w, &classes));
     ck_assert(n == 10000 && c == 1 && h == 28 && w == 28 && classes == 10);
-    OK(jem_dataset_read(d, 0, 100, x, y));
+    OK(jem_dataset_read(d, 0, 100, x, INT64_MAX, y));
     const int32_t first[] = {7, 2, 1, 0, 4, 1, 4, 9, 5, 9};
     ck_assert_mem_eq(y, first, sizeof first);
     for (int i = 0; i < 784; i++) sum += lroundf((x[i] + 1) * 127.5f);

@@ -25,7 +25,7 @@ static jem_dataset *derive(jem_context *context, const char *kind, uint64_t seed
     jem_dataset_destroy(parent); /* the new one keeps it */
     OK(jem_dataset_info(data, &n, &c, &h, &w, NULL));
     ck_assert(n == N && c == C && h == H && w == W);
-    OK(jem_dataset_read(data, 0, N, made, y));
+    OK(jem_dataset_read(data, 0, N, made, INT64_MAX, y));
     for (int i = 0; i < N; i++) ck_assert_int_eq(y[i], 0);
     return data;
 }
@@ -92,10 +92,10 @@ START_TEST(addressed_by_seed_and_index)
     for (int k = 0; k < 3; k++) {
         jem_dataset *data = derive(context, kinds[k], 7), *last;
         const int64_t indices[] = {N - 1, 3};
-        OK(jem_dataset_read(data, 20, 5, again, NULL));
+        OK(jem_dataset_read(data, 20, 5, again, INT64_MAX, NULL));
         ck_assert_mem_eq(again, made + 20 * IMAGE, 5 * IMAGE * sizeof *again);
         OK(jem_dataset_subset(&last, data, indices, 2));
-        OK(jem_dataset_read(last, 0, 2, again, NULL));
+        OK(jem_dataset_read(last, 0, 2, again, INT64_MAX, NULL));
         ck_assert_mem_eq(again, made + (N - 1) * IMAGE, IMAGE * sizeof *again);
         ck_assert_mem_eq(again + IMAGE, made + 3 * IMAGE, IMAGE * sizeof *again);
         jem_dataset_destroy(data);

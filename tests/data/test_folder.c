@@ -93,7 +93,7 @@ START_TEST(classes_take_turns)
         check_name(d, 1, "ant");
         check_name(d, 2, "bird");
         check_name(d, 3, "zebra");
-        OK(jem_dataset_read(d, 0, 5, x, y));
+        OK(jem_dataset_read(d, 0, 5, x, INT64_MAX, y));
         for (int i = 0; i < 5; i++) {
             ck_assert_int_eq(y[i], labels[i]);
             int colour = y[i] == 3;
@@ -110,7 +110,7 @@ START_TEST(classes_take_turns)
     ck_assert(n == 2 && c == 1 && classes == 4);
     jem_dataset_destroy(d);
     OK(open_set(&d, zoo(), "dataset.channels=1"));
-    OK(jem_dataset_read(d, 2, 1, x, y));
+    OK(jem_dataset_read(d, 2, 1, x, INT64_MAX, y));
     ck_assert_int_eq(value(x[0]), (int)lroundf(0.299f * 30 + 0.587f * 60 + 0.114f * 225));
     jem_dataset_destroy(d);
     FAILS(JEM_ERROR_CONFIG, open_set(&d, zoo(), "dataset.channels=2"), "1 or 3");
@@ -136,7 +136,7 @@ START_TEST(sizes)
         OK(open_set(&d, dir, lazy ? "dataset.resize=5 dataset.memory=0" : "dataset.resize=5"));
         OK(jem_dataset_info(d, NULL, NULL, &h, &w, NULL));
         ck_assert(h == 5 && w == 5);
-        OK(jem_dataset_read(d, 0, 2, x, NULL));
+        OK(jem_dataset_read(d, 0, 2, x, INT64_MAX, NULL));
         for (int i = 0; i < 50; i++) ck_assert_int_eq(value(x[i]), i < 25 ? 40 : 50);
         jem_dataset_destroy(d);
     }
@@ -158,7 +158,7 @@ START_TEST(splits)
     }
     for (int test = 0; test < 2; test++) {
         OK(open_set(&d, dir, test ? "dataset.split=test" : ""));
-        OK(jem_dataset_read(d, 0, 1, x, NULL));
+        OK(jem_dataset_read(d, 0, 1, x, INT64_MAX, NULL));
         ck_assert_int_eq(value(x[0]), test ? 63 : 61);
         jem_dataset_destroy(d);
     }
@@ -187,16 +187,17 @@ START_TEST(files_that_change)
                                              : "loader.batch=1 loader.prefetch=0"));
         OK(jem_loader_create(&loader, d, config));
         unlink(path);
-        FAILS(JEM_ERROR_IO, jem_loader_next(loader, x, NULL, &n), "a.png");
+        FAILS(JEM_ERROR_IO, jem_loader_next(loader, x, INT64_MAX, NULL, 0, &n), "a.png");
         ck_assert_int_eq(n, 0);
         put_image(sub, "a.png", 1, 4, 6, 70);
-        FAILS(JEM_ERROR_SHAPE, jem_loader_next(loader, x, NULL, &n), "4x6 pixels");
+        FAILS(JEM_ERROR_SHAPE, jem_loader_next(loader, x, INT64_MAX, NULL, 0, &n), "4x6 pixels");
         test_put(path, "nothing", 7);
-        FAILS(JEM_ERROR_FORMAT, jem_loader_next(loader, x, NULL, &n), "a.png: libpng");
+        FAILS(JEM_ERROR_FORMAT, jem_loader_next(loader, x, INT64_MAX, NULL, 0, &n),
+              "a.png: libpng");
         OK(jem_loader_tell(loader, &position));
         ck_assert_int_eq(position, 0);
         put_image(sub, "a.png", 1, 6, 4, 71);
-        OK(jem_loader_next(loader, x, NULL, &n));
+        OK(jem_loader_next(loader, x, INT64_MAX, NULL, 0, &n));
         ck_assert(n == 1 && value(x[5]) == 71);
         jem_loader_destroy(loader);
         jem_dataset_destroy(d);

@@ -44,7 +44,7 @@ static batch next(jem_loader *l)
 {
     batch b;
     memset(&b, 0, sizeof b);
-    OK(jem_loader_next(l, b.x, b.y, &b.n));
+    OK(jem_loader_next(l, b.x, INT64_MAX, b.y, INT64_MAX, &b.n));
     return b;
 }
 
@@ -90,20 +90,20 @@ START_TEST(without_shuffle)
     float x[4 * IMAGE];
     int32_t y[4], expected = 0;
     for (int i = 0; i < 3; i++) {
-        OK(jem_loader_next(l, x, y, &n));
+        OK(jem_loader_next(l, x, INT64_MAX, y, INT64_MAX, &n));
         ck_assert_int_eq(n, i < 2 ? 4 : 2);
         for (int64_t k = 0; k < n; k++) ck_assert_int_eq(y[k], expected++);
     }
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(jem_loader_next(l, x, y, &n), JEM_END);
+        ck_assert_int_eq(jem_loader_next(l, x, INT64_MAX, y, INT64_MAX, &n), JEM_END);
         ck_assert_int_eq(n, 0);
     }
     OK(jem_loader_tell(l, &position));
     ck_assert_int_eq(position, 3);
     OK(jem_loader_seek(l, 1));
-    OK(jem_loader_next(l, NULL, y, &n));
+    OK(jem_loader_next(l, NULL, 0, y, INT64_MAX, &n));
     ck_assert_int_eq(y[0], 4);
-    OK(jem_loader_next(l, x, NULL, &n));
+    OK(jem_loader_next(l, x, INT64_MAX, NULL, 0, &n));
     ck_assert_int_eq(n, 2);
     ck_assert_float_eq(x[0], 0.008f);
     jem_loader_destroy(l);
@@ -288,8 +288,8 @@ START_TEST(bad_arguments)
     FAILS(JEM_ERROR_ARGUMENT, jem_loader_create(&l, NULL, config), "dataset");
     FAILS(JEM_ERROR_ARGUMENT, jem_loader_create(NULL, d, config), "loader");
     OK(jem_loader_create(&l, d, config));
-    FAILS(JEM_ERROR_ARGUMENT, jem_loader_next(l, NULL, NULL, NULL), "n is NULL");
-    FAILS(JEM_ERROR_ARGUMENT, jem_loader_next(NULL, NULL, NULL, &n), "loader");
+    FAILS(JEM_ERROR_ARGUMENT, jem_loader_next(l, NULL, 0, NULL, 0, NULL), "n is NULL");
+    FAILS(JEM_ERROR_ARGUMENT, jem_loader_next(NULL, NULL, 0, NULL, 0, &n), "loader");
     ck_assert_int_eq(n, 0);
     FAILS(JEM_ERROR_ARGUMENT, jem_loader_seek(l, -1), "-1");
     FAILS(JEM_ERROR_ARGUMENT, jem_loader_seek(l, INT64_MAX), "expected 0..");
@@ -297,9 +297,9 @@ START_TEST(bad_arguments)
     FAILS(JEM_ERROR_ARGUMENT, jem_loader_tell(NULL, &n), "loader");
     FAILS(JEM_ERROR_ARGUMENT, jem_loader_tell(l, NULL), "position");
     OK(jem_loader_seek(l, (int64_t)1 << 40)); /* as far as it goes */
-    OK(jem_loader_next(l, NULL, NULL, &n));
+    OK(jem_loader_next(l, NULL, 0, NULL, 0, &n));
     ck_assert_int_eq(n, 2);
-    FAILS(JEM_ERROR_STATE, jem_loader_next(l, NULL, NULL, &n), "no batch after");
+    FAILS(JEM_ERROR_STATE, jem_loader_next(l, NULL, 0, NULL, 0, &n), "no batch after");
     jem_loader_destroy(l);
     jem_config_destroy(config);
     jem_dataset_destroy(empty);

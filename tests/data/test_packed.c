@@ -28,8 +28,8 @@ static void compare(const jem_dataset *a, const jem_dataset *b)
     int64_t n = one[0], values = n * one[1] * one[2] * one[3];
     float *xa = malloc((size_t)values * 4 + 1), *xb = malloc((size_t)values * 4 + 1);
     int32_t *ya = malloc((size_t)n * 4 + 1), *yb = malloc((size_t)n * 4 + 1);
-    OK(jem_dataset_read(a, 0, n, xa, ya));
-    OK(jem_dataset_read(b, 0, n, xb, yb));
+    OK(jem_dataset_read(a, 0, n, xa, INT64_MAX, ya));
+    OK(jem_dataset_read(b, 0, n, xb, INT64_MAX, yb));
     ck_assert_mem_eq(xa, xb, (size_t)values * 4);
     ck_assert_mem_eq(ya, yb, (size_t)n * 4);
     for (int64_t k = 0; k < one[4]; k++) {
@@ -137,7 +137,7 @@ START_TEST(same_batches)
         for (int64_t step = 0; step < 20; step++) {
             for (int i = 0; i < 3; i++) {
                 if (step == 10) OK(jem_loader_seek(loaders[i], 3));
-                OK(jem_loader_next(loaders[i], x[i], y[i], &n));
+                OK(jem_loader_next(loaders[i], x[i], INT64_MAX, y[i], INT64_MAX, &n));
                 ck_assert_mem_eq(x[0], x[i], sizeof x[0]);
                 ck_assert_mem_eq(y[0], y[i], sizeof y[0]);
             }
@@ -165,7 +165,7 @@ static jem_status try_bytes(const uint8_t *bytes, int64_t size)
     }
     OK(jem_dataset_info(d, &n, NULL, NULL, NULL, NULL));
     ck_assert_int_eq(n, 40);
-    status = jem_dataset_read(d, 0, n, x, y);
+    status = jem_dataset_read(d, 0, n, x, INT64_MAX, y);
     jem_dataset_destroy(d);
     return status;
 }
@@ -208,13 +208,14 @@ START_TEST(changes_later)
     OK(open_packed(&packed, path, ""));
     uint8_t *bytes = test_get(path, &size);
     ck_assert_int_eq(truncate(path, 40000), 0);
-    OK(jem_dataset_read(packed, 3, 1, x, NULL));
-    FAILS(JEM_ERROR_IO, jem_dataset_read(packed, 900, 1, x, NULL), "later.jem: shrank from");
+    OK(jem_dataset_read(packed, 3, 1, x, INT64_MAX, NULL));
+    FAILS(JEM_ERROR_IO, jem_dataset_read(packed, 900, 1, x, INT64_MAX, NULL),
+          "later.jem: shrank from");
     memset(bytes + size / 2, 0, 64);
     test_put(path, bytes, size);
     int64_t broken = 0;
     for (int64_t i = 0; i < 1000; i++) {
-        jem_status status = jem_dataset_read(packed, i, 1, x, NULL);
+        jem_status status = jem_dataset_read(packed, i, 1, x, INT64_MAX, NULL);
         if (status) FAILS(JEM_ERROR_FORMAT, status, "is damaged (its checksum differs)");
         broken += status != 0;
     }

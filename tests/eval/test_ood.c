@@ -199,7 +199,7 @@ START_TEST(roc_by_counting)
         double area = 0;
         for (int64_t i = 0; i < n; i++) in[i] = (float)below(levels) - 3;
         for (int64_t j = 0; j < m; j++) out[j] = (float)below(levels) - 5;
-        OK(jem_eval_roc(in, n, out, m, n + m + 1, fpr, tpr, threshold, &points));
+        OK(jem_eval_roc(in, n, out, m, fpr, tpr, threshold, n + m + 1, &points));
         ck_assert(fpr[0] == 0 && tpr[0] == 0 && isinf(threshold[0]));
         ck_assert(fpr[points - 1] == 1 && tpr[points - 1] == 1);
         for (int64_t i = 1; i < points; i++) {
@@ -219,7 +219,7 @@ START_TEST(roc_by_counting)
         }
         if (points > 2)
             FAILS(JEM_ERROR_SHAPE,
-                  jem_eval_roc(in, n, out, m, points - 1, fpr, tpr, threshold, &points),
+                  jem_eval_roc(in, n, out, m, fpr, tpr, threshold, points - 1, &points),
                   "points, expected at least");
     }
 }

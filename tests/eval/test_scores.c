@@ -95,12 +95,12 @@ START_TEST(dataset_and_array_agree)
     }
     jem_config_destroy(config);
     logits[N * K] = 77;
-    OK(jem_eval_logits(model, data, logits, labels, N));
+    OK(jem_eval_logits(model, data, logits, N * K, labels, N));
     OK(jem_model_logits(model, x, N, of_array, N * K));
     for (int i = 0; i < N * K; i++) ck_assert_float_eq_tol(logits[i], of_array[i], 1e-5F);
     ck_assert(logits[N * K] == 77);
     ck_assert(!memcmp(labels, y, sizeof y));
-    OK(jem_eval_logits(model, data, of_array, NULL, N));
+    OK(jem_eval_logits(model, data, of_array, N * K, NULL, 0));
     ck_assert(!memcmp(logits, of_array, sizeof of_array));
     jem_dataset_destroy(data);
     drop();
@@ -111,7 +111,7 @@ END_TEST
 START_TEST(refinement)
 {
     enum { M = 20, FIRST = 1000 };
-    static float moved[M * IMAGE], by_call[M * IMAGE], scores[M], again[M];
+    static float moved[M * IMAGE], scores[M], again[M];
     float before[M], after[M], g[M * IMAGE], h[M * IMAGE];
     jem_config *config;
     jem_sampler *sampler;
@@ -122,11 +122,6 @@ START_TEST(refinement)
     OK(jem_sampler_create(&sampler, model, config));
     memcpy(moved, x, sizeof moved);
     OK(jem_sampler_step(sampler, moved, NULL, M, FIRST, 0, 3));
-    OK(jem_eval_refine(model, x, M, FIRST, config, by_call));
-    ck_assert(!memcmp(moved, by_call, sizeof moved));
-    memcpy(by_call, x, sizeof by_call);
-    OK(jem_eval_refine(model, by_call, M, FIRST, config, by_call)); /* in place */
-    ck_assert(!memcmp(moved, by_call, sizeof moved));
     OK(jem_model_energy_gradient(model, x, NULL, M, before, g));
     OK(jem_model_energy_gradient(model, moved, NULL, M, after, h));
     OK(jem_eval_score(model, "refine_log_px", x, M, FIRST, config, scores));
@@ -156,9 +151,10 @@ START_TEST(refinement)
     OK(jem_config_parse(config, "sampler.steps=0"));
     OK(jem_eval_score(model, "refine_log_px", x, M, 0, config, scores));
     for (int i = 0; i < M; i++) ck_assert(scores[i] == 0);
-    FAILS(JEM_ERROR_ARGUMENT, jem_eval_refine(model, x, M, -1, config, moved), "first is -1");
-    FAILS(JEM_ERROR_ARGUMENT, jem_eval_refine(model, x, M, INT64_MAX, config, moved), "first");
-    FAILS(JEM_ERROR_ARGUMENT, jem_eval_refine(model, x, M, 0, config, NULL), "output is NULL");
+    FAILS(JEM_ERROR_ARGUMENT, jem_eval_score(model, "mass", x, M, -1, config, scores),
+          "first is -1");
+    FAILS(JEM_ERROR_ARGUMENT, jem_eval_score(model, "mass", x, M, INT64_MAX, config, scores),
+          "first");
     OK(jem_config_parse(config, "sampler.steps=3 sampler.step_size=1e6 sampler.clamp=0"));
     jem_status status = jem_eval_score(model, "refine_log_px", x, M, 0, config, scores);
     ck_assert(status < 0); /* far off, or not finite: told, not scored */
@@ -173,6 +169,7 @@ START_TEST(refined_copies)
     enum { M = 5, COPIES = 3 };
     static float logits[M * K], one[M * K], copies[M * COPIES * IMAGE], of_copies[M * COPIES * K];
     jem_config *config;
+    jem_sampler *sampler;
     make();
     OK(jem_config_create(&config));
     OK(jem_config_parse(config, "sampler.steps=2 sampler.noise=0.05 sampler.step_size=20 "
@@ -180,7 +177,9 @@ START_TEST(refined_copies)
     /* Without noise of their own, copies differ by their chains' numbers alone. */
     for (int i = 0; i < M * COPIES; i++)
         memcpy(copies + i * IMAGE, x + i / COPIES * IMAGE, IMAGE * sizeof *x);
-    OK(jem_eval_refine(model, copies, M * COPIES, 4 * COPIES, config, copies));
+    OK(jem_sampler_create(&sampler, model, config));
+    OK(jem_sampler_step(sampler, copies, NULL, M * COPIES, 4 * COPIES, 0, 2));
+    jem_sampler_destroy(sampler);
     OK(jem_model_logits(model, copies, M * COPIES, of_copies, M * COPIES * K));
     OK(jem_eval_refined_logits(model, x, M, 4, config, logits, M * K));
     for (int i = 0; i < M; i++)
@@ -225,12 +224,16 @@ START_TEST(bad_input)
     FAILS(JEM_ERROR_ARGUMENT, jem_eval_score_data(model, "mass", NULL, NULL, scores, 10),
           "data is NULL");
     FAILS(JEM_ERROR_SHAPE, jem_eval_score_data(model, "mass", data, NULL, scores, 9),
-          "capacity is 9");
+          "capacity of scores is 9");
     FAILS(JEM_ERROR_SHAPE, jem_eval_score_data(model, "mass", other, NULL, scores, 10), "1x12x12");
-    FAILS(JEM_ERROR_ARGUMENT, jem_eval_logits(NULL, data, logits, NULL, 10), "model is NULL");
-    FAILS(JEM_ERROR_ARGUMENT, jem_eval_logits(model, data, NULL, NULL, 10), "logits is NULL");
-    FAILS(JEM_ERROR_SHAPE, jem_eval_logits(model, data, logits, NULL, 9), "at least 10");
-    FAILS(JEM_ERROR_SHAPE, jem_eval_logits(model, other, logits, NULL, 10), "1x12x6");
+    FAILS(JEM_ERROR_ARGUMENT, jem_eval_logits(NULL, data, logits, 10 * K, NULL, 0),
+          "model is NULL");
+    FAILS(JEM_ERROR_ARGUMENT, jem_eval_logits(model, data, NULL, 10 * K, NULL, 0),
+          "logits is NULL");
+    FAILS(JEM_ERROR_SHAPE, jem_eval_logits(model, data, logits, 10 * K - 1, NULL, 0),
+          "at least 10");
+    FAILS(JEM_ERROR_SHAPE, jem_eval_logits(model, data, logits, 10 * K, y, 9), "labels is 9");
+    FAILS(JEM_ERROR_SHAPE, jem_eval_logits(model, other, logits, 10 * K, NULL, 0), "1x12x6");
     jem_dataset_destroy(other);
     jem_dataset_destroy(data);
     drop();

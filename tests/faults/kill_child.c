@@ -31,7 +31,7 @@ START_TEST(run)
     jem_status status = JEM_OK;
     while (status != JEM_END) {
         OK(jem_trainer_progress(t.trainer, &step, NULL));
-        OK(jem_trainer_rollbacks(t.trainer, &again, NULL, NULL, NULL, 0));
+        OK(jem_trainer_rollbacks(t.trainer, &again, NULL, NULL));
         if (step % 2 == 0 || again > count) {
             OK(jem_trainer_save(t.trainer, file));
             say(folder, again * 1000 + step); /* a roll-back is progress too */

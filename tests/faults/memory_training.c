@@ -10,7 +10,7 @@ CASE(jem_pass_forward)
     jem_pass *pass;
     jem_status status;
     OK(jem_pass_create(&pass, w->t.model, JEM_PASS_TRAIN, 4));
-    TRIED(status, jem_pass_forward(pass, w->x, 4, w->logits));
+    TRIED(status, jem_pass_forward(pass, w->x, 4, w->logits, INT64_MAX));
     jem_pass_destroy(pass);
     return status;
 }
@@ -20,7 +20,7 @@ CASE(jem_pass_backward)
     jem_pass *pass;
     jem_status status;
     OK(jem_pass_create(&pass, w->t.model, JEM_PASS_TRAIN, 4));
-    OK(jem_pass_forward(pass, w->x, 4, w->logits));
+    OK(jem_pass_forward(pass, w->x, 4, w->logits, INT64_MAX));
     TRIED(status, jem_pass_backward(pass, w->logits, JEM_GRADIENT_PARAMETERS, NULL));
     jem_pass_destroy(pass);
     return status;
@@ -50,7 +50,9 @@ CASE(jem_loader_create)
     jem_status status;
     int64_t n;
     MADE(status, loader, jem_loader_create(&loader, w->t.data, w->t.config));
-    if (loader) OK(jem_loader_next(loader, w->x, w->y, &n)); /* also without its thread */
+    if (loader)
+        OK(jem_loader_next(loader, w->x, INT64_MAX, w->y, INT64_MAX,
+                           &n)); /* also without its thread */
     jem_loader_destroy(loader);
     return status;
 }
@@ -61,7 +63,7 @@ CASE(jem_loader_next)
     jem_status status;
     int64_t n;
     OK(jem_loader_create(&loader, w->t.data, w->t.config));
-    TRIED(status, jem_loader_next(loader, w->x, w->y, &n));
+    TRIED(status, jem_loader_next(loader, w->x, INT64_MAX, w->y, INT64_MAX, &n));
     jem_loader_destroy(loader);
     return status;
 }
@@ -82,16 +84,16 @@ CASE(jem_sampler_set_data)
     jem_status status;
     jem_sampler *sampler = sampler_of(w);
     TRIED(status, jem_sampler_set_data(sampler, w->t.data));
-    OK(jem_sampler_start(sampler, w->y, 0, 6, w->out));
+    OK(jem_sampler_draw_starts(sampler, w->y, 6, 0, w->out, INT64_MAX));
     jem_sampler_destroy(sampler);
     return status;
 }
 
-CASE(jem_sampler_start)
+CASE(jem_sampler_draw_starts)
 {
     jem_status status;
     jem_sampler *sampler = sampler_of(w);
-    TRIED(status, jem_sampler_start(sampler, w->y, 0, 6, w->out));
+    TRIED(status, jem_sampler_draw_starts(sampler, w->y, 6, 0, w->out, INT64_MAX));
     jem_sampler_destroy(sampler);
     return status;
 }
@@ -100,7 +102,7 @@ CASE(jem_sampler_draw)
 {
     jem_status status;
     jem_sampler *sampler = sampler_of(w);
-    TRIED(status, jem_sampler_draw(sampler, w->y, 6, w->out));
+    TRIED(status, jem_sampler_draw(sampler, w->y, 6, w->out, INT64_MAX));
     jem_sampler_destroy(sampler);
     return status;
 }
@@ -109,7 +111,7 @@ CASE(jem_sampler_draw)
 static void carry_starts(world *w)
 {
     OK(jem_config_parse(w->t.config, "sampler.start=gaussian"));
-    OK(jem_starts_fit(w->t.model, w->t.data, w->t.config));
+    OK(jem_model_starts_fit(w->t.model, w->t.data, w->t.config));
 }
 
 CASE(jem_sampler_create_carried)
@@ -128,7 +130,7 @@ CASE(jem_sampler_start_carried)
     jem_sampler *sampler;
     carry_starts(w);
     OK(jem_sampler_create(&sampler, w->t.model, w->t.config));
-    TRIED(status, jem_sampler_start(sampler, w->y, 0, 6, w->out));
+    TRIED(status, jem_sampler_draw_starts(sampler, w->y, 6, 0, w->out, INT64_MAX));
     jem_sampler_destroy(sampler);
     return status;
 }
@@ -161,7 +163,7 @@ CASE(jem_sampler_buffer_load)
     return status;
 }
 
-CALLS(jem_starts_fit, jem_starts_fit(w->t.model, w->t.data, w->t.config))
+CALLS(jem_model_starts_fit, jem_model_starts_fit(w->t.model, w->t.data, w->t.config))
 
 CASE(jem_sampler_buffer_age)
 {
@@ -173,20 +175,20 @@ CASE(jem_sampler_buffer_age)
     return status;
 }
 
-CASE(jem_starts_info)
+CASE(jem_model_starts_info)
 {
     jem_status status;
     int64_t rank;
-    OK(jem_starts_fit(w->t.model, w->t.data, w->t.config));
-    TRIED(status, jem_starts_info(w->t.model, &rank, NULL, NULL));
+    OK(jem_model_starts_fit(w->t.model, w->t.data, w->t.config));
+    TRIED(status, jem_model_starts_info(w->t.model, &rank, NULL, NULL));
     return status;
 }
 
-CASE(jem_starts_remove)
+CASE(jem_model_starts_remove)
 {
     jem_status status;
-    OK(jem_starts_fit(w->t.model, w->t.data, w->t.config));
-    TRIED(status, jem_starts_remove(w->t.model));
+    OK(jem_model_starts_fit(w->t.model, w->t.data, w->t.config));
+    TRIED(status, jem_model_starts_remove(w->t.model));
     return status;
 }
 
@@ -207,7 +209,7 @@ CASE(jem_pass_backward_energy)
     jem_status status;
     const float d[4] = {0.5f, -1, 2, 0};
     OK(jem_pass_create(&pass, w->t.model, JEM_PASS_TRAIN, 4));
-    OK(jem_pass_forward(pass, w->x, 4, w->logits));
+    OK(jem_pass_forward(pass, w->x, 4, w->logits, INT64_MAX));
     OK(jem_pass_energy(pass, w->out));
     TRIED(status, jem_pass_backward_energy(pass, w->logits, d, JEM_GRADIENT_PARAMETERS, NULL));
     jem_pass_destroy(pass);
@@ -218,7 +220,7 @@ CASE(jem_sampler_buffer_get)
 {
     jem_status status;
     jem_sampler *sampler = sampler_of(w);
-    TRIED(status, jem_sampler_buffer_get(sampler, 0, 6, w->out));
+    TRIED(status, jem_sampler_buffer_get(sampler, 0, 6, w->out, INT64_MAX));
     jem_sampler_destroy(sampler);
     return status;
 }
@@ -343,7 +345,7 @@ static jem_status copy_of(world *w, int32_t best)
     with_trainer(w);
     OK(jem_trainer_step(w->t.trainer));
     if (best)
-        MADE(status, model, jem_trainer_best_model(&model, NULL, w->t.trainer));
+        MADE(status, model, jem_trainer_best_model(&model, w->t.trainer, NULL));
     else
         MADE(status, model, jem_trainer_ema_model(&model, w->t.trainer));
     jem_model_destroy(model);
@@ -372,15 +374,15 @@ const case_of training_cases[] = {NAMED(jem_model_energy_gradient),
                                   NAMED(jem_loader_next),
                                   NAMED(jem_sampler_create),
                                   NAMED(jem_sampler_set_data),
-                                  NAMED(jem_sampler_start),
+                                  NAMED(jem_sampler_draw_starts),
                                   NAMED(jem_sampler_draw),
                                   NAMED(jem_sampler_step),
                                   NAMED(jem_sampler_buffer_set),
                                   NAMED(jem_sampler_buffer_load),
-                                  NAMED(jem_starts_fit),
+                                  NAMED(jem_model_starts_fit),
                                   NAMED(jem_sampler_buffer_age),
-                                  NAMED(jem_starts_info),
-                                  NAMED(jem_starts_remove),
+                                  NAMED(jem_model_starts_info),
+                                  NAMED(jem_model_starts_remove),
                                   NAMED(jem_pass_energy),
                                   NAMED(jem_pass_backward_energy),
                                   NAMED(jem_sampler_create_carried),

@@ -138,7 +138,8 @@ static void data_acts(state *s)
         jem_dataset_destroy(rest);
         break;
     default:
-        check(jem_dataset_read(s->data[j], number(s), n, take(s) % 4 ? s->out : NULL, s->y));
+        check(jem_dataset_read(s->data[j], number(s), n, take(s) % 4 ? s->out : NULL, MOST * IMAGE,
+                               s->y));
         for (int k = 0; k < MOST; k++) s->y[k] %= CLASSES;
         return;
     }
@@ -164,8 +165,8 @@ static void loader_acts(state *s)
         check(jem_loader_seek(s->loader[i], number(s)));
         break;
     default:
-        check(jem_loader_next(s->loader[i], take(s) % 4 ? s->out : NULL, take(s) % 4 ? s->y : NULL,
-                              &n));
+        check(jem_loader_next(s->loader[i], take(s) % 4 ? s->out : NULL, MOST * IMAGE,
+                              take(s) % 4 ? s->y : NULL, MOST, &n));
         MUST(n >= 0 && n <= MOST);
     }
 }
@@ -230,17 +231,17 @@ static void sampler_acts(state *s)
         check(jem_sampler_set_data(s->sampler[i], s->data[slot(s)]));
         break;
     case 2:
-        check(jem_sampler_draw(s->sampler[i], y, n, s->out));
+        check(jem_sampler_draw(s->sampler[i], y, n, s->out, MOST * IMAGE));
         break;
     case 3:
-        check(jem_sampler_start(s->sampler[i], y, number(s), n, s->out));
+        check(jem_sampler_draw_starts(s->sampler[i], y, n, number(s), s->out, MOST * IMAGE));
         break;
     case 4:
         memcpy(s->out, s->x, sizeof s->x);
         check(jem_sampler_step(s->sampler[i], s->out, y, n, number(s), number(s), take(s) % 3));
         break;
     default:
-        check(jem_sampler_buffer_get(s->sampler[i], number(s), n, s->out));
+        check(jem_sampler_buffer_get(s->sampler[i], number(s), n, s->out, MOST * IMAGE));
     }
 }
 
@@ -259,7 +260,7 @@ static void pass_acts(state *s)
         }
         break;
     case 1:
-        check(jem_pass_forward(s->pass[i], s->x, n, s->out));
+        check(jem_pass_forward(s->pass[i], s->x, n, s->out, MOST * IMAGE));
         break;
     case 2:
         check(jem_pass_backward(s->pass[i], s->out, (int32_t)number(s), s->dx));

@@ -118,7 +118,7 @@ START_TEST(context_first)
     jem_context_destroy(context);
     jem_model_destroy(model);
     jem_config_destroy(config);
-    OK(jem_sampler_draw(sampler, NULL, 1, x));
+    OK(jem_sampler_draw(sampler, NULL, 1, x, INT64_MAX));
     ck_assert_int_gt(c.blocks, 0);
     jem_sampler_destroy(sampler);
     ck_assert_int_eq(c.blocks, 0);

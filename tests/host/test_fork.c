@@ -34,10 +34,10 @@ static handles make(void)
     OK(jem_optimizer_create(&h.optimizer, h.model, h.config));
     OK(jem_pass_create(&h.pass, h.model, JEM_PASS_GRADIENT, 2));
     OK(jem_trainer_create(&h.trainer, h.model, h.data, h.config));
-    OK(jem_loader_next(h.loader, NULL, NULL, &n));
-    OK(jem_sampler_draw(h.sampler, NULL, 1, out));
+    OK(jem_loader_next(h.loader, NULL, 0, NULL, 0, &n));
+    OK(jem_sampler_draw(h.sampler, NULL, 1, out, INT64_MAX));
     OK(jem_model_logits(h.model, image, 1, logits, K)); /* before a step changes it */
-    OK(jem_pass_forward(h.pass, image, 1, out));
+    OK(jem_pass_forward(h.pass, image, 1, out, INT64_MAX));
     OK(jem_trainer_step(h.trainer));
     return h;
 }
@@ -80,8 +80,8 @@ static void expect_refusals(handles *h)
     EXPECT(jem_model_clone(&copy, h->model) == JEM_ERROR_FORK && !copy);
     EXPECT(jem_model_create(&copy, h->context, NULL) == JEM_ERROR_FORK && !copy);
     EXPECT(jem_dataset_subset(&part, h->data, NULL, 0) == JEM_ERROR_FORK && !part);
-    EXPECT(jem_loader_next(h->loader, NULL, NULL, &n) == JEM_ERROR_FORK && n == 0);
-    EXPECT(jem_sampler_draw(h->sampler, NULL, 1, out) == JEM_ERROR_FORK);
+    EXPECT(jem_loader_next(h->loader, NULL, 0, NULL, 0, &n) == JEM_ERROR_FORK && n == 0);
+    EXPECT(jem_sampler_draw(h->sampler, NULL, 1, out, INT64_MAX) == JEM_ERROR_FORK);
     EXPECT(jem_pass_backward(h->pass, logits, JEM_GRADIENT_INPUT, out) == JEM_ERROR_FORK);
     EXPECT(jem_optimizer_step(h->optimizer, NULL) == JEM_ERROR_FORK);
     EXPECT(jem_trainer_step(h->trainer) == JEM_ERROR_FORK);

@@ -82,10 +82,10 @@ START_TEST(own_loop)
     OK(jem_sampler_create(&sampler, w.model, w.config));
     for (int round = 0; round < 5; round++) {
         if (round == 2) before = calls;
-        OK(jem_sampler_draw(sampler, NULL, N, x));
+        OK(jem_sampler_draw(sampler, NULL, N, x, INT64_MAX));
         OK(jem_sampler_step(sampler, x, NULL, N, 0, 0, 2));
         OK(jem_model_energy_gradient(w.model, x, NULL, N, NULL, dx));
-        OK(jem_pass_forward(pass, x, N, logits));
+        OK(jem_pass_forward(pass, x, N, logits, INT64_MAX));
         OK(jem_pass_backward(pass, logits, JEM_GRADIENT_PARAMETERS | JEM_GRADIENT_INPUT, dx));
     }
     ck_assert_int_eq(calls, before);

@@ -210,7 +210,7 @@ START_TEST(moving_handles)
     pthread_t thread;
     start(&thread, create_there, &m);
     expect_end(thread);
-    OK(jem_sampler_draw(m.sampler, NULL, 2, m.x));
+    OK(jem_sampler_draw(m.sampler, NULL, 2, m.x, INT64_MAX));
     start(&thread, destroy_there, &m);
     expect_end(thread);
     jem_config_destroy(m.config);
@@ -240,7 +240,7 @@ START_TEST(cancel_from_a_thread)
     create_there(&m);
     double from = now();
     start(&thread, cancel_sampler, m.sampler);
-    ck_assert_int_eq(jem_sampler_draw(m.sampler, NULL, 2, m.x), JEM_CANCELLED);
+    ck_assert_int_eq(jem_sampler_draw(m.sampler, NULL, 2, m.x, INT64_MAX), JEM_CANCELLED);
     ck_assert_msg(now() - from < 20, "a cancel took %g seconds", now() - from);
     expect_end(thread);
     destroy_there(&m);

@@ -37,7 +37,7 @@ static int64_t everything(int64_t threads, const char *settings, float *out)
     OK(jem_pass_create(&pass, model, JEM_PASS_TRAIN, N));
     for (int64_t n = N; n > 0; n -= 6) { /* full and partial batches; gradients add up */
         OK(jem_pass_set_stream(pass, 1, n));
-        OK(jem_pass_forward(pass, x, n, at));
+        OK(jem_pass_forward(pass, x, n, at, INT64_MAX));
         at += n * K;
         OK(jem_pass_backward(pass, weight, JEM_GRADIENT_PARAMETERS | JEM_GRADIENT_INPUT, at));
         at += n * IMAGE;

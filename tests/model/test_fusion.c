@@ -170,7 +170,7 @@ static answers answer(int64_t seed, int training, int64_t threads, const char *s
     OK(jem_pass_create(&pass, model, training ? JEM_PASS_TRAIN : JEM_PASS_GRADIENT, a.n));
     OK(jem_pass_set_stream(pass, STREAM, NUMBER));
     OK(jem_model_gradient_zero(model));
-    OK(jem_pass_forward(pass, a.x, a.n, a.values));
+    OK(jem_pass_forward(pass, a.x, a.n, a.values, INT64_MAX));
     OK(jem_pass_backward(pass, a.weight, JEM_GRADIENT_PARAMETERS | JEM_GRADIENT_INPUT,
                          a.values + a.n * K));
     float *at = a.values + a.n * (K + a.image);

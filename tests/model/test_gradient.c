@@ -84,7 +84,7 @@ static void compare(builder *build, int training, int64_t threads, int64_t slice
     OK(jem_pass_create(&pass, model, training ? JEM_PASS_TRAIN : JEM_PASS_GRADIENT, N));
     OK(jem_pass_set_stream(pass, STREAM, NUMBER));
     OK(jem_model_gradient_zero(model));
-    OK(jem_pass_forward(pass, x, N, logits));
+    OK(jem_pass_forward(pass, x, N, logits, INT64_MAX));
     OK(jem_pass_backward(pass, weight, JEM_GRADIENT_PARAMETERS | JEM_GRADIENT_INPUT, dx));
 
     near("logits", logits, expected, N * K);

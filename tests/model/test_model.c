@@ -143,18 +143,18 @@ START_TEST(passes)
     OK(jem_pass_create(&pass, model, JEM_PASS_TRAIN, N));
     OK(jem_pass_create(&infer, model, JEM_PASS_INFER, N));
     FAILS(JEM_ERROR_STATE, jem_pass_backward(pass, d, JEM_GRADIENT_INPUT, dx), "no forward");
-    FAILS(JEM_ERROR_SHAPE, jem_pass_forward(pass, x, N + 1, logits), "expected 1..7");
-    OK(jem_pass_forward(pass, x, N, logits));
+    FAILS(JEM_ERROR_SHAPE, jem_pass_forward(pass, x, N + 1, logits, INT64_MAX), "expected 1..7");
+    OK(jem_pass_forward(pass, x, N, logits, INT64_MAX));
     FAILS(JEM_ERROR_ARGUMENT, jem_pass_backward(pass, d, JEM_GRADIENT_INPUT, NULL), "dx");
     OK(jem_pass_backward(pass, d, JEM_GRADIENT_INPUT | JEM_GRADIENT_PARAMETERS, dx));
     FAILS(JEM_ERROR_STATE, jem_pass_backward(pass, d, JEM_GRADIENT_INPUT, dx), "no forward");
-    OK(jem_pass_forward(infer, x, N, logits));
+    OK(jem_pass_forward(infer, x, N, logits, INT64_MAX));
     FAILS(JEM_ERROR_STATE, jem_pass_backward(infer, d, JEM_GRADIENT_INPUT, dx), "no such");
-    OK(jem_pass_forward(pass, x, N, logits));
+    OK(jem_pass_forward(pass, x, N, logits, INT64_MAX));
     OK(jem_model_parameter_unmap(model, 0));
     FAILS(JEM_ERROR_STATE, jem_pass_backward(pass, d, JEM_GRADIENT_INPUT, dx), "changed");
     jem_model_destroy(model); /* the passes keep it */
-    OK(jem_pass_forward(infer, x, 2, logits));
+    OK(jem_pass_forward(infer, x, 2, logits, INT64_MAX));
     jem_pass_destroy(pass);
     jem_pass_destroy(infer);
     jem_context_destroy(context);
@@ -240,7 +240,7 @@ START_TEST(initial_values_from_data)
 
     /* Evaluation and sampling leave it as it is; so does a batch that overflows. */
     OK(jem_pass_create(&pass, model, JEM_PASS_TRAIN_INPUT, N));
-    OK(jem_pass_forward(pass, x, N, logits));
+    OK(jem_pass_forward(pass, x, N, logits, INT64_MAX));
     jem_pass_destroy(pass);
     OK(jem_model_parameter_get(model, last, &done, 1));
     ck_assert(done == 0);
@@ -249,7 +249,8 @@ START_TEST(initial_values_from_data)
     for (int i = 0; i < 27; i++) values[i] = 3e38f;
     OK(jem_model_parameter_unmap(copy, 0));
     OK(jem_pass_create(&pass, copy, JEM_PASS_TRAIN, N));
-    FAILS(JEM_ERROR_DIVERGED, jem_pass_forward(pass, x, N, logits), "first training batch");
+    FAILS(JEM_ERROR_DIVERGED, jem_pass_forward(pass, x, N, logits, INT64_MAX),
+          "first training batch");
     jem_pass_destroy(pass);
     OK(jem_model_parameter_get(copy, p, loc, 16));
     OK(jem_model_parameter_get(copy, p + 1, scale, 16));
@@ -258,12 +259,12 @@ START_TEST(initial_values_from_data)
     jem_model_destroy(copy);
 
     OK(jem_pass_create(&pass, model, JEM_PASS_TRAIN, N));
-    OK(jem_pass_forward(pass, x, N, logits));
+    OK(jem_pass_forward(pass, x, N, logits, INT64_MAX));
     OK(jem_model_parameter_get(model, p, loc, 16));
     OK(jem_model_parameter_get(model, last, &done, 1));
     ck_assert(loc[0] != 0 && done == 1);
     x[0] += 0.5f;
-    OK(jem_pass_forward(pass, x, N, logits));
+    OK(jem_pass_forward(pass, x, N, logits, INT64_MAX));
     OK(jem_model_parameter_get(model, p, scale, 16));
     ck_assert_mem_eq(loc, scale, sizeof loc);
     jem_pass_destroy(pass);
@@ -287,7 +288,8 @@ START_TEST(norms_need_values)
     OK(jem_model_create(&model, context, config));
     float x[12] = {0}, logits[10];
     OK(jem_pass_create(&pass, model, JEM_PASS_TRAIN, 1));
-    FAILS(JEM_ERROR_SHAPE, jem_pass_forward(pass, x, 1, logits), "one value per channel");
+    FAILS(JEM_ERROR_SHAPE, jem_pass_forward(pass, x, 1, logits, INT64_MAX),
+          "one value per channel");
     jem_pass_destroy(pass);
     jem_model_destroy(model);
     jem_config_destroy(config);
@@ -311,7 +313,7 @@ START_TEST(energy_of_a_pass)
         jem_pass *pass;
         OK(jem_pass_create(&pass, model, JEM_PASS_GRADIENT, N));
         FAILS(JEM_ERROR_STATE, jem_pass_energy(pass, energy), "no forward");
-        OK(jem_pass_forward(pass, x, N, logits));
+        OK(jem_pass_forward(pass, x, N, logits, INT64_MAX));
         OK(jem_pass_energy(pass, energy));
         OK(jem_model_energy(model, x, NULL, N, plain));
         for (int i = 0; i < N; i++) ck_assert_float_eq_tol(energy[i], plain[i], 2e-6f);
@@ -362,7 +364,7 @@ START_TEST(gradients_of_outputs)
             jem_pass *pass;
             OK(jem_pass_create(&pass, model, head ? JEM_PASS_HEAD : JEM_PASS_GRADIENT, N));
             OK(jem_model_gradient_zero(model));
-            OK(jem_pass_forward(pass, x, N, logits[head]));
+            OK(jem_pass_forward(pass, x, N, logits[head], INT64_MAX));
             if (head) {
                 float dx[N * IMAGE];
                 FAILS(JEM_ERROR_STATE, jem_pass_backward(pass, d, JEM_GRADIENT_INPUT, dx),
@@ -407,23 +409,24 @@ START_TEST(prepared_pixels)
         rgba[2 * 2 * 4] = {255, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 0};
     float x[IMAGE];
     for (size_t i = 0; i < sizeof bgr; i++) bgr[i] = (uint8_t)(i * 7);
-    OK(jem_model_prepare(model, bgr, W, H, W * 3 + 5, JEM_PIXEL_BGR8, 0, x));
+    OK(jem_model_prepare(model, bgr, W, H, W * 3 + 5, JEM_PIXEL_BGR8, 0, x, INT64_MAX));
     for (int c = 0; c < C; c++)
         for (int i = 0; i < H; i++)
             for (int j = 0; j < W; j++)
                 ck_assert_float_eq_tol(x[(c * H + i) * W + j],
                                        bgr[i * (W * 3 + 5) + j * 3 + 2 - c] / 127.5f - 1, 1e-6f);
-    FAILS(JEM_ERROR_SHAPE, jem_model_prepare(model, rgba, 2, 2, 0, JEM_PIXEL_RGBA8, 0, x), "9x11");
-    FAILS(JEM_ERROR_ARGUMENT, jem_model_prepare(model, rgba, 2, 2, 7, JEM_PIXEL_RGBA8, 1, x),
-          "stride");
-    OK(jem_model_prepare(model, rgba, 2, 2, 0, JEM_PIXEL_RGBA8, 1, x));
+    FAILS(JEM_ERROR_SHAPE,
+          jem_model_prepare(model, rgba, 2, 2, 0, JEM_PIXEL_RGBA8, 0, x, INT64_MAX), "9x11");
+    FAILS(JEM_ERROR_ARGUMENT,
+          jem_model_prepare(model, rgba, 2, 2, 7, JEM_PIXEL_RGBA8, 1, x, INT64_MAX), "stride");
+    OK(jem_model_prepare(model, rgba, 2, 2, 0, JEM_PIXEL_RGBA8, 1, x, INT64_MAX));
     ck_assert_float_eq_tol(x[0], 1, 1e-5f);          /* red, top left */
     ck_assert_float_eq_tol(x[H * W], -1, 1e-5f);     /* no green */
     ck_assert_float_eq_tol(x[H * W - 1], -1, 1e-5f); /* transparent, bottom right */
     /* A constant image stays constant at any size. */
     uint8_t flat[40 * 40];
     memset(flat, 200, sizeof flat);
-    OK(jem_model_prepare(model, flat, 40, 40, 0, JEM_PIXEL_GREY8, 1, x));
+    OK(jem_model_prepare(model, flat, 40, 40, 0, JEM_PIXEL_GREY8, 1, x, INT64_MAX));
     for (int i = 0; i < IMAGE; i++) ck_assert_float_eq_tol(x[i], 200 / 127.5f - 1, 1e-5f);
     jem_model_destroy(model);
     jem_context_destroy(context);

@@ -289,7 +289,7 @@ static void check_training_mode(const golden *g)
         jem_model *model = load(g, NULL, NULL);
         jem_pass *pass;
         OK(jem_pass_create(&pass, model, modes[i], g->n));
-        OK(jem_pass_forward(pass, x, g->n, logits));
+        OK(jem_pass_forward(pass, x, g->n, logits, INT64_MAX));
         /* A pass that moves no statistics sets no initial values either. */
         int moves = modes[i] == JEM_PASS_TRAIN;
         close_to(g, g->waits && !moves ? "eval.logits" : "train.logits", logits, 1e-4);
@@ -438,7 +438,7 @@ static double part(const golden *g, jem_pass *pass, const float *x, const int32_
 {
     float *logits = room(g->n * g->k * 4), *dlogits = room(g->n * g->k * 4);
     double loss;
-    OK(jem_pass_forward(pass, x, g->n, logits));
+    OK(jem_pass_forward(pass, x, g->n, logits, INT64_MAX));
     if (y)
         OK(jem_loss_cross_entropy(logits, y, g->n, g->k, weight, &loss, dlogits));
     else if (g->head)

@@ -49,7 +49,7 @@ START_TEST(what_is_set_is_drawn)
     for (int i = 0; i < SLOTS; i++) ck_assert_int_eq(age[i], -1);
     OK(jem_sampler_buffer_set(b.sampler, 0, 4, mine));
     OK(jem_sampler_buffer_set(b.sampler, 4, SLOTS - 4, mine + 4 * IMAGE));
-    OK(jem_sampler_draw(b.sampler, NULL, N, x));
+    OK(jem_sampler_draw(b.sampler, NULL, N, x, INT64_MAX));
     for (int i = 0; i < N; i++) {
         int slot = (int)lroundf(x[i * IMAGE] * SLOTS);
         ck_assert_int_eq(memcmp(x + i * IMAGE, mine + slot * IMAGE, IMAGE * sizeof *x), 0);
@@ -69,17 +69,20 @@ START_TEST(a_checkpoint_gives_its_buffer)
 {
     bench b = bench_of("");
     jem_trainer *trainer;
+    jem_sampler *sampler;
     float theirs[SLOTS * IMAGE], ours[SLOTS * IMAGE];
     int64_t age[2][SLOTS], used, counted = 0;
     const char *path = test_path("checkpoint.safetensors");
     OK(jem_trainer_create(&trainer, b.model, b.data, b.config));
     OK(jem_trainer_step(trainer));
     OK(jem_trainer_save(trainer, path));
-    OK(jem_sampler_buffer_get(jem_trainer_sampler(trainer), 0, SLOTS, theirs));
-    OK(jem_sampler_buffer_age(jem_trainer_sampler(trainer), 0, SLOTS, age[0]));
-    jem_trainer_destroy(trainer);
+    OK(jem_trainer_sampler(&sampler, trainer));
+    jem_trainer_destroy(trainer); /* the sampler stays */
+    OK(jem_sampler_buffer_get(sampler, 0, SLOTS, theirs, INT64_MAX));
+    OK(jem_sampler_buffer_age(sampler, 0, SLOTS, age[0]));
+    jem_sampler_destroy(sampler);
     OK(jem_sampler_buffer_load(b.sampler, path, &used));
-    OK(jem_sampler_buffer_get(b.sampler, 0, SLOTS, ours));
+    OK(jem_sampler_buffer_get(b.sampler, 0, SLOTS, ours, INT64_MAX));
     OK(jem_sampler_buffer_age(b.sampler, 0, SLOTS, age[1]));
     ck_assert_int_eq(memcmp(age[0], age[1], sizeof age[0]), 0);
     for (int i = 0; i < SLOTS; i++) {
@@ -116,13 +119,13 @@ START_TEST(a_damaged_checkpoint_changes_nothing)
     OK(jem_trainer_save(trainer, path));
     jem_trainer_destroy(trainer);
     uint8_t *bytes = test_get(path, &size);
-    OK(jem_sampler_buffer_get(b.sampler, 0, SLOTS, before));
+    OK(jem_sampler_buffer_get(b.sampler, 0, SLOTS, before, INT64_MAX));
     for (int64_t at = 0; at < size; at += size / 40 + 1) {
         bytes[at] ^= 0x41;
         test_put(path, bytes, size);
         bytes[at] ^= 0x41;
         refused += jem_sampler_buffer_load(b.sampler, path, NULL) < 0;
-        OK(jem_sampler_buffer_get(b.sampler, 0, SLOTS, after));
+        OK(jem_sampler_buffer_get(b.sampler, 0, SLOTS, after, INT64_MAX));
         ck_assert_int_eq(memcmp(before, after, sizeof before), 0);
     }
     ck_assert_int_ge(refused, 39);

@@ -42,7 +42,7 @@ static void bench_end(bench *b)
 
 static void buffer_of(const bench *b, float *x)
 {
-    OK(jem_sampler_buffer_get(b->sampler, 0, SLOTS, x));
+    OK(jem_sampler_buffer_get(b->sampler, 0, SLOTS, x, INT64_MAX));
 }
 
 START_TEST(uniform_starts)
@@ -51,7 +51,7 @@ START_TEST(uniform_starts)
     enum { MANY = 64 };
     static float x[MANY * IMAGE], y[MANY * IMAGE];
     double mean = 0, square = 0;
-    OK(jem_sampler_start(b.sampler, NULL, 100, MANY, x));
+    OK(jem_sampler_draw_starts(b.sampler, NULL, MANY, 100, x, INT64_MAX));
     for (int i = 0; i < MANY * IMAGE; i++) {
         ck_assert(x[i] >= -1 && x[i] < 1);
         mean += (double)x[i] / (MANY * IMAGE);
@@ -60,7 +60,7 @@ START_TEST(uniform_starts)
     ck_assert_double_eq_tol(mean, 0, 4 * sqrt(1.0 / 3 / (MANY * IMAGE)));
     ck_assert_double_eq_tol(square, 1.0 / 3, 4 * sqrt(4.0 / 45 / (MANY * IMAGE)));
     /* Addressed by number. */
-    OK(jem_sampler_start(b.sampler, NULL, 130, 1, y));
+    OK(jem_sampler_draw_starts(b.sampler, NULL, 1, 130, y, INT64_MAX));
     ck_assert_int_eq(memcmp(y, x + 30 * IMAGE, IMAGE * sizeof *x), 0);
     ck_assert_int_ne(memcmp(y, x + 29 * IMAGE, IMAGE * sizeof *x), 0);
     bench_end(&b);
@@ -93,15 +93,16 @@ START_TEST(gaussian_starts)
     bench b = bench_of(2, "sampler.start=gaussian");
     static float x[MANY * IMAGE], d[DATA * IMAGE];
     static int32_t y[MANY];
-    FAILS(JEM_ERROR_STATE, jem_sampler_start(b.sampler, NULL, 0, 1, x), "set_data");
-    FAILS(JEM_ERROR_STATE, jem_sampler_draw(b.sampler, NULL, 1, x), "set_data");
-    FAILS(JEM_ERROR_STATE, jem_sampler_buffer_get(b.sampler, 0, 1, x), "set_data");
+    FAILS(JEM_ERROR_STATE, jem_sampler_draw_starts(b.sampler, NULL, 1, 0, x, INT64_MAX),
+          "set_data");
+    FAILS(JEM_ERROR_STATE, jem_sampler_draw(b.sampler, NULL, 1, x, INT64_MAX), "set_data");
+    FAILS(JEM_ERROR_STATE, jem_sampler_buffer_get(b.sampler, 0, 1, x, INT64_MAX), "set_data");
     jem_dataset *data = correlated(b.context, DATA);
     OK(jem_sampler_set_data(b.sampler, data));
-    OK(jem_dataset_read(data, 0, DATA, d, NULL));
+    OK(jem_dataset_read(data, 0, DATA, d, INT64_MAX, NULL));
     jem_dataset_destroy(data); /* the sampler keeps what it needs */
     for (int i = 0; i < MANY; i++) y[i] = 2;
-    OK(jem_sampler_start(b.sampler, y, 0, MANY, x));
+    OK(jem_sampler_draw_starts(b.sampler, y, MANY, 0, x, INT64_MAX));
     /* Mean and covariance of pixels 0, 1, 2 against those of the class. */
     double m[3] = {0}, s[3] = {0}, mc[3][3] = {{0}}, sc[3][3] = {{0}};
     for (int j = 0; j < 3; j++) {
@@ -127,7 +128,7 @@ START_TEST(gaussian_starts)
     }
     /* Without labels every class comes up. */
     int32_t seen[K] = {0};
-    OK(jem_sampler_start(b.sampler, NULL, 0, 60, x));
+    OK(jem_sampler_draw_starts(b.sampler, NULL, 60, 0, x, INT64_MAX));
     for (int i = 0; i < 60; i++) seen[(int)lroundf(x[i * IMAGE + 5] / 0.2f) + 1]++;
     for (int k = 0; k < K; k++) ck_assert_int_gt(seen[k], 5);
     bench_end(&b);
@@ -165,7 +166,7 @@ START_TEST(same_bits_on_any_number_of_threads)
         for (int threads = 1; threads <= 2; threads++) {
             bench b = bench_of(threads, settings[s]);
             for (int i = 0; i < 3; i++)
-                OK(jem_sampler_draw(b.sampler, s == 3 ? y : NULL, N, x[threads - 1]));
+                OK(jem_sampler_draw(b.sampler, s == 3 ? y : NULL, N, x[threads - 1], INT64_MAX));
             buffer_of(&b, buffer[threads - 1]);
             bench_end(&b);
         }
@@ -182,7 +183,7 @@ START_TEST(draws_continue_their_slots)
     float before[SLOTS * IMAGE], after[SLOTS * IMAGE], x[N * IMAGE];
     double distance, clamped, age;
     buffer_of(&b, before);
-    OK(jem_sampler_draw(b.sampler, NULL, N, x));
+    OK(jem_sampler_draw(b.sampler, NULL, N, x, INT64_MAX));
     for (int i = 0; i < N; i++) {
         int found = 0;
         for (int s = 0; s < SLOTS; s++)
@@ -193,7 +194,7 @@ START_TEST(draws_continue_their_slots)
     ck_assert_int_eq(memcmp(before, after, sizeof before), 0);
     OK(jem_sampler_stats(b.sampler, &distance, &clamped, &age));
     ck_assert(distance == 0 && clamped == 0 && age == 0);
-    for (int i = 0; i < 40; i++) OK(jem_sampler_draw(b.sampler, NULL, N, x));
+    for (int i = 0; i < 40; i++) OK(jem_sampler_draw(b.sampler, NULL, N, x, INT64_MAX));
     OK(jem_sampler_stats(b.sampler, NULL, NULL, &age));
     ck_assert(age > 20); /* about 40 draws of 10 from 12 slots, 3 steps each */
     bench_end(&b);
@@ -206,7 +207,7 @@ START_TEST(restarts_forget)
     float before[SLOTS * IMAGE], x[2][N * IMAGE];
     double age;
     buffer_of(&b, before);
-    for (int d = 0; d < 2; d++) OK(jem_sampler_draw(b.sampler, NULL, N, x[d]));
+    for (int d = 0; d < 2; d++) OK(jem_sampler_draw(b.sampler, NULL, N, x[d], INT64_MAX));
     OK(jem_sampler_stats(b.sampler, NULL, NULL, &age));
     ck_assert(age == 0);
     for (int i = 0; i < 2 * N; i++) {
@@ -223,8 +224,8 @@ START_TEST(later_chain_keeps_a_shared_slot)
 {
     bench b = bench_of(2, "sampler.buffer=1 sampler.noise=0.1");
     float x[N * IMAGE], slot[IMAGE];
-    OK(jem_sampler_draw(b.sampler, NULL, N, x));
-    OK(jem_sampler_buffer_get(b.sampler, 0, 1, slot));
+    OK(jem_sampler_draw(b.sampler, NULL, N, x, INT64_MAX));
+    OK(jem_sampler_buffer_get(b.sampler, 0, 1, slot, INT64_MAX));
     ck_assert_int_eq(memcmp(slot, x + (N - 1) * IMAGE, sizeof slot), 0);
     /* Two chains from one slot part company: each has its own noise. */
     ck_assert_int_ne(memcmp(x, x + IMAGE, sizeof slot), 0);
@@ -239,7 +240,7 @@ START_TEST(classes_have_their_blocks)
     int32_t y[N];
     for (int i = 0; i < N; i++) y[i] = 1;
     buffer_of(&b, before);
-    OK(jem_sampler_draw(b.sampler, y, N, x));
+    OK(jem_sampler_draw(b.sampler, y, N, x, INT64_MAX));
     buffer_of(&b, after);
     int changed = 0, block = SLOTS / K;
     for (int s = 0; s < SLOTS; s++) {
@@ -268,7 +269,7 @@ START_TEST(steps_go_downhill)
     bench b = bench_of(2, "sampler.noise=0 sampler.step_size=0.5");
     float x[N * IMAGE], moved[N * IMAGE], g[N * IMAGE];
     int32_t y[N] = {0, 1, 2, 0, 1, 2, 0, 1, 2, 0};
-    OK(jem_sampler_start(b.sampler, NULL, 0, N, x));
+    OK(jem_sampler_draw_starts(b.sampler, NULL, N, 0, x, INT64_MAX));
     for (int labelled = 0; labelled < 2; labelled++) {
         memcpy(moved, x, sizeof x);
         OK(jem_model_energy_gradient(b.model, x, labelled ? y : NULL, N, NULL, g));
@@ -284,7 +285,7 @@ START_TEST(steps_in_parts)
 {
     bench b = bench_of(2, "sampler.noise=0.05 sampler.clamp=1");
     float whole[N * IMAGE], parts[N * IMAGE];
-    OK(jem_sampler_start(b.sampler, NULL, 0, N, whole));
+    OK(jem_sampler_draw_starts(b.sampler, NULL, N, 0, whole, INT64_MAX));
     memcpy(parts, whole, sizeof whole);
     OK(jem_sampler_step(b.sampler, whole, NULL, N, 40, 0, 6));
     OK(jem_sampler_step(b.sampler, parts, NULL, N, 40, 0, 2));
@@ -298,11 +299,11 @@ START_TEST(errors_leave_the_buffer)
 {
     bench b = bench_of(2, "sampler.noise=0.1");
     float before[SLOTS * IMAGE], after[SLOTS * IMAGE], x[N * IMAGE], twin[N * IMAGE];
-    OK(jem_sampler_draw(b.sampler, NULL, N, x));
+    OK(jem_sampler_draw(b.sampler, NULL, N, x, INT64_MAX));
     buffer_of(&b, before);
     /* Cancelled before it began: taken up once. */
     jem_sampler_cancel(b.sampler);
-    ck_assert_int_eq(jem_sampler_draw(b.sampler, NULL, N, x), JEM_CANCELLED);
+    ck_assert_int_eq(jem_sampler_draw(b.sampler, NULL, N, x, INT64_MAX), JEM_CANCELLED);
     buffer_of(&b, after);
     ck_assert_int_eq(memcmp(before, after, sizeof before), 0);
     /* Diverged: a weight is not a number. */
@@ -311,17 +312,17 @@ START_TEST(errors_leave_the_buffer)
     kept = values[0];
     values[0] = NAN;
     OK(jem_model_parameter_unmap(b.model, 0));
-    FAILS(JEM_ERROR_DIVERGED, jem_sampler_draw(b.sampler, NULL, N, x), "step 0");
-    FAILS(JEM_ERROR_DIVERGED, jem_sampler_draw(b.sampler, NULL, N, x), "chain");
+    FAILS(JEM_ERROR_DIVERGED, jem_sampler_draw(b.sampler, NULL, N, x, INT64_MAX), "step 0");
+    FAILS(JEM_ERROR_DIVERGED, jem_sampler_draw(b.sampler, NULL, N, x, INT64_MAX), "chain");
     buffer_of(&b, after);
     ck_assert_int_eq(memcmp(before, after, sizeof before), 0);
     OK(jem_model_parameter_map(b.model, 0, &values));
     values[0] = kept;
     OK(jem_model_parameter_unmap(b.model, 0));
     /* The next draw is the one that would have come. */
-    OK(jem_sampler_draw(b.sampler, NULL, N, x));
+    OK(jem_sampler_draw(b.sampler, NULL, N, x, INT64_MAX));
     bench other = bench_of(1, "sampler.noise=0.1");
-    for (int i = 0; i < 2; i++) OK(jem_sampler_draw(other.sampler, NULL, N, twin));
+    for (int i = 0; i < 2; i++) OK(jem_sampler_draw(other.sampler, NULL, N, twin, INT64_MAX));
     ck_assert_int_eq(memcmp(x, twin, sizeof x), 0);
     bench_end(&other);
     bench_end(&b);
@@ -402,7 +403,7 @@ START_TEST(uncommitted_draws_are_forgotten)
     ck_assert_int_ne(memcmp(before, after, sizeof before), 0);
     OK(jem_sampler_stats(b.sampler, &distance, NULL, NULL));
     ck_assert(distance > 0);
-    OK(jem_sampler_draw(b.sampler, NULL, N, again));
+    OK(jem_sampler_draw(b.sampler, NULL, N, again, INT64_MAX));
     ck_assert_int_ne(memcmp(x, again, sizeof x), 0);
     bench_end(&b);
 }
@@ -415,24 +416,28 @@ START_TEST(bad_arguments)
     int32_t y[2] = {0, 3};
     int64_t slots;
     FAILS(JEM_ERROR_ARGUMENT, jem_sampler_create(NULL, b.model, NULL), "sampler");
-    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_draw(NULL, NULL, 1, x), "NULL");
-    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_draw(b.sampler, NULL, -1, x), "n is -1");
-    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_draw(b.sampler, NULL, 1, NULL), "x is NULL");
-    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_draw(b.sampler, y, 1, x), "expected NULL");
-    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_draw(c.sampler, NULL, 1, x), "labels");
-    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_draw(c.sampler, y, 2, x), "label 1 is 3");
-    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_start(b.sampler, NULL, -1, 1, x), "first");
-    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_start(b.sampler, NULL, INT64_MAX, 1, x), "first");
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_draw(NULL, NULL, 1, x, INT64_MAX), "NULL");
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_draw(b.sampler, NULL, -1, x, INT64_MAX), "n is -1");
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_draw(b.sampler, NULL, 1, NULL, INT64_MAX), "x is NULL");
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_draw(b.sampler, y, 1, x, INT64_MAX), "expected NULL");
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_draw(c.sampler, NULL, 1, x, INT64_MAX), "labels");
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_draw(c.sampler, y, 2, x, INT64_MAX), "label 1 is 3");
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_draw_starts(b.sampler, NULL, 1, -1, x, INT64_MAX),
+          "first");
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_draw_starts(b.sampler, NULL, 1, INT64_MAX, x, INT64_MAX),
+          "first");
     FAILS(JEM_ERROR_ARGUMENT, jem_sampler_step(b.sampler, x, NULL, 1, 0, 0, -1), "steps");
     FAILS(JEM_ERROR_ARGUMENT, jem_sampler_step(b.sampler, x, NULL, 1, 0, UINT32_MAX, 1), "2^32");
     FAILS(JEM_ERROR_ARGUMENT, jem_sampler_step(b.sampler, x, y, 2, 0, 0, 1), "label");
     x[3] = NAN;
     FAILS(JEM_ERROR_ARGUMENT, jem_sampler_step(b.sampler, x, NULL, 1, 0, 0, 1), "value 3");
-    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_buffer_get(b.sampler, 5, SLOTS - 4, x), "0..12");
-    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_buffer_get(b.sampler, INT64_MAX, 1, x), "0..12");
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_buffer_get(b.sampler, 5, SLOTS - 4, x, INT64_MAX),
+          "0..12");
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_buffer_get(b.sampler, INT64_MAX, 1, x, INT64_MAX),
+          "0..12");
     OK(jem_sampler_buffer_info(b.sampler, &slots));
     ck_assert_int_eq(slots, SLOTS);
-    OK(jem_sampler_draw(b.sampler, NULL, 0, NULL));
+    OK(jem_sampler_draw(b.sampler, NULL, 0, NULL, INT64_MAX));
     jem_sampler_cancel(NULL);
     jem_sampler_destroy(NULL);
     bench_end(&b);

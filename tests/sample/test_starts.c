@@ -95,7 +95,7 @@ START_TEST(the_factor_is_the_best_of_its_rank)
         jem__factor f;
         int64_t rank, bytes;
         double explained, inside = 0, all = 0;
-        OK(jem_starts_fit(b.model, b.data, b.config));
+        OK(jem_model_starts_fit(b.model, b.data, b.config));
         OK(jem__factor_load(&f, b.model));
         ck_assert_int_eq(f.rank, ranks[t]);
         for (int c = 0; c < K; c++) {
@@ -122,7 +122,7 @@ START_TEST(the_factor_is_the_best_of_its_rank)
                 if (k <= ranks[t]) inside += pow(spread(c, k), 2);
             }
         }
-        OK(jem_starts_info(b.model, &rank, &bytes, &explained));
+        OK(jem_model_starts_info(b.model, &rank, &bytes, &explained));
         ck_assert_int_eq(rank, ranks[t]);
         ck_assert_int_eq(bytes, (int64_t)K * IMAGE * (8 + 2 * ranks[t]));
         ck_assert_double_eq_tol(explained, inside / all, 0.005);
@@ -154,7 +154,7 @@ static void check_law(jem_sampler *sampler, int y, double slack)
     float *x = malloc(MANY * IMAGE * sizeof *x);
     int32_t labels[MANY];
     for (int i = 0; i < MANY; i++) labels[i] = y;
-    OK(jem_sampler_start(sampler, labels, 77, MANY, x));
+    OK(jem_sampler_draw_starts(sampler, labels, MANY, 77, x, INT64_MAX));
     double m[IMAGE], s[IMAGE], worst = 0;
     for (int j = 0; j < IMAGE; j++) {
         double sum = 0, square = 0, mean, variance, sigma = sqrt(covariance(y, j, j, 63) + 1e-4);
@@ -189,7 +189,7 @@ START_TEST(draws_have_the_law)
     for (int t = 0; t < 3; t++) {
         bench b = bench_of(1, t == 1 ? "sampler.start_rank=5" : "sampler.start_rank=63");
         jem_sampler *sampler;
-        if (t < 2) OK(jem_starts_fit(b.model, b.data, b.config));
+        if (t < 2) OK(jem_model_starts_fit(b.model, b.data, b.config));
         OK(jem_sampler_create(&sampler, b.model, b.config));
         if (t == 2) OK(jem_sampler_set_data(sampler, b.data));
         check_law(sampler, t == 1, t == 1 ? 0.5 : 0.09);
@@ -222,10 +222,10 @@ START_TEST(the_box_cuts_both_tails)
     OK(jem_dataset_create(&data, context, pixels, JEM_TYPE_F32, y, 80, 1, 8, 8));
     for (int with_data = 0; with_data < 2; with_data++) {
         double mean, variance, sum = 0;
-        OK(jem_starts_fit(model, data, config));
+        OK(jem_model_starts_fit(model, data, config));
         OK(jem_sampler_create(&sampler, model, config));
         if (with_data) OK(jem_sampler_set_data(sampler, data));
-        OK(jem_sampler_start(sampler, ones, 0, 400, x));
+        OK(jem_sampler_draw_starts(sampler, ones, 400, 0, x, INT64_MAX));
         for (int i = 0; i < 400 * 64; i++) sum += (double)x[i] / (400 * 64);
         clamped(0.95, sqrt(0.16 + 1e-4), &mean, &variance);
         ck_assert_double_eq_tol(sum, mean, 4 * sqrt(variance / 400)); /* pixels move as one */
@@ -262,7 +262,7 @@ START_TEST(any_number_of_images_gives_the_covariance)
         OK(jem_model_create(&model, context, config));
         OK(jem_sampler_create(&sampler, model, config));
         OK(jem_sampler_set_data(sampler, data));
-        OK(jem_sampler_start(sampler, zeros, 0, DRAWS, x));
+        OK(jem_sampler_draw_starts(sampler, zeros, DRAWS, 0, x, INT64_MAX));
         for (int i = 0; i < DRAWS; i++) {
             square += pow((double)x[i * 64 + 3] - 1.0 / MANY, 2) / DRAWS;
             still += pow((double)x[i * 64 + 4], 2) / DRAWS;
@@ -289,28 +289,29 @@ START_TEST(files_carry_them)
         jem_sampler *sampler;
         jem_model *again;
         char path[64];
-        OK(jem_starts_fit(b.model, b.data, b.config));
+        OK(jem_model_starts_fit(b.model, b.data, b.config));
         snprintf(path, sizeof path, "starts%d.safetensors", threads);
         OK(jem_model_save(b.model, test_path(path)));
         bytes[threads - 1] = test_get(test_path(path), &sizes[threads - 1]);
         OK(jem_sampler_create(&sampler, b.model, b.config));
-        OK(jem_sampler_start(sampler, y, 5, 3, first));
+        OK(jem_sampler_draw_starts(sampler, y, 3, 5, first, INT64_MAX));
         jem_sampler_destroy(sampler);
         OK(jem_model_load(&again, b.context, test_path(path)));
         OK(jem_sampler_create(&sampler, again, b.config));
-        OK(jem_sampler_start(sampler, y, 5, 3, x));
+        OK(jem_sampler_draw_starts(sampler, y, 3, 5, x, INT64_MAX));
         ck_assert_int_eq(memcmp(x, first, sizeof x), 0);
-        OK(jem_sampler_draw(sampler, NULL, 3, x)); /* the buffer begins with them too */
+        OK(jem_sampler_draw(sampler, NULL, 3, x, INT64_MAX)); /* the buffer begins with them too */
         jem_sampler_destroy(sampler);
         jem_model_destroy(again);
         OK(jem_model_clone(&again, b.model));
-        OK(jem_starts_remove(b.model)); /* the copy keeps its own */
+        OK(jem_model_starts_remove(b.model)); /* the copy keeps its own */
         OK(jem_sampler_create(&sampler, again, b.config));
-        OK(jem_sampler_start(sampler, y, 5, 3, x));
+        OK(jem_sampler_draw_starts(sampler, y, 3, 5, x, INT64_MAX));
         ck_assert_int_eq(memcmp(x, first, sizeof x), 0);
         jem_sampler_destroy(sampler);
         OK(jem_sampler_create(&sampler, b.model, b.config));
-        FAILS(JEM_ERROR_STATE, jem_sampler_start(sampler, y, 5, 3, x), "jem_starts_fit");
+        FAILS(JEM_ERROR_STATE, jem_sampler_draw_starts(sampler, y, 3, 5, x, INT64_MAX),
+              "jem_model_starts_fit");
         jem_sampler_destroy(sampler);
         jem_model_destroy(again);
         bench_end(&b);
@@ -346,7 +347,7 @@ START_TEST(tensors_that_do_not_fit_are_refused)
     FAILS(JEM_ERROR_FORMAT, jem_sampler_create(&sampler, b.model, b.config), "[2,rank,3,7,9]");
     put_tensor(b.model, "starts.factor", 2, NAN);
     FAILS(JEM_ERROR_FORMAT, jem_sampler_create(&sampler, b.model, b.config), "element 0");
-    FAILS(JEM_ERROR_FORMAT, jem_starts_info(b.model, NULL, NULL, NULL), "element 0");
+    FAILS(JEM_ERROR_FORMAT, jem_model_starts_info(b.model, NULL, NULL, NULL), "element 0");
     put_tensor(b.model, "starts.factor", 2, 0.1F);
     OK(jem_sampler_create(&sampler, b.model, b.config));
     jem_sampler_destroy(sampler);
@@ -366,19 +367,19 @@ START_TEST(data_must_fit)
     float pixels[3 * 4 * IMAGE] = {0};
     int32_t y[4] = {0, 0, 0, 2};
     OK(jem_dataset_create(&data, b.context, pixels, JEM_TYPE_F32, y, 4, C, W, H));
-    FAILS(JEM_ERROR_SHAPE, jem_starts_fit(b.model, data, b.config), "3x9x7");
+    FAILS(JEM_ERROR_SHAPE, jem_model_starts_fit(b.model, data, b.config), "3x9x7");
     jem_dataset_destroy(data);
     OK(jem_dataset_create(&data, b.context, pixels, JEM_TYPE_F32, y, 4, C, H, W));
-    FAILS(JEM_ERROR_SHAPE, jem_starts_fit(b.model, data, b.config), "label 2");
+    FAILS(JEM_ERROR_SHAPE, jem_model_starts_fit(b.model, data, b.config), "label 2");
     jem_dataset_destroy(data);
     OK(jem_dataset_create(&data, b.context, pixels, JEM_TYPE_F32, y, 3, C, H, W));
-    FAILS(JEM_ERROR_STATE, jem_starts_fit(b.model, data, b.config), "class 1");
-    OK(jem_starts_info(b.model, &rank, &bytes, NULL));
+    FAILS(JEM_ERROR_STATE, jem_model_starts_fit(b.model, data, b.config), "class 1");
+    OK(jem_model_starts_info(b.model, &rank, &bytes, NULL));
     ck_assert(rank == 0 && bytes == 0);
     jem_dataset_destroy(data);
-    FAILS(JEM_ERROR_ARGUMENT, jem_starts_fit(NULL, b.data, NULL), "model is NULL");
-    FAILS(JEM_ERROR_ARGUMENT, jem_starts_fit(b.model, NULL, NULL), "data is NULL");
-    OK(jem_starts_fit(b.model, b.data, NULL));
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_starts_fit(NULL, b.data, NULL), "model is NULL");
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_starts_fit(b.model, NULL, NULL), "data is NULL");
+    OK(jem_model_starts_fit(b.model, b.data, NULL));
     bench_end(&b);
 }
 END_TEST
@@ -390,7 +391,7 @@ START_TEST(training_leaves_them_in_the_model)
     jem_trainer *trainer;
     int64_t rank;
     OK(jem_trainer_create(&trainer, b.model, b.data, b.config));
-    OK(jem_starts_info(b.model, &rank, NULL, NULL));
+    OK(jem_model_starts_info(b.model, &rank, NULL, NULL));
     ck_assert_int_eq(rank, 7);
     jem_trainer_destroy(trainer);
     bench_end(&b);

@@ -27,7 +27,7 @@ static double test_accuracy(jem_model *model, jem_context *context, jem_config *
     jem_dataset *test;
     OK(jem_config_parse(config, "dataset.split=test dataset.limit=500"));
     OK(jem_dataset_open(&test, context, "glyphs:", config));
-    OK(jem_eval_logits(model, test, logits, y, N));
+    OK(jem_eval_logits(model, test, logits, INT64_MAX, y, N));
     OK(jem_eval_accuracy(logits, y, N, 10, &accuracy));
     jem_dataset_destroy(test);
     return accuracy;
@@ -53,7 +53,7 @@ static outcome run(int64_t seed, const char *more)
     OK(jem_trainer_create(&trainer, model, data, config));
     o.status = jem_trainer_run(trainer, NULL);
     OK(jem_trainer_progress(trainer, &o.step, NULL));
-    OK(jem_trainer_rollbacks(trainer, &o.rollbacks, NULL, NULL, NULL, 0));
+    OK(jem_trainer_rollbacks(trainer, &o.rollbacks, NULL, NULL));
     OK(jem_trainer_metrics(trainer, metrics, 64));
     for (int64_t i = 0; i < jem_trainer_metric_count(); i++)
         if (strcmp(jem_trainer_metric_name(i), "energy_data") == 0) o.energy = fabs(metrics[i]);

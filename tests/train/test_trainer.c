@@ -108,14 +108,14 @@ START_TEST(own_loop)
     OK(jem_pass_create(&pass, own.model, JEM_PASS_TRAIN, 6));
     for (int step = 0; step < 3; step++) {
         OK(jem_trainer_step(t.trainer));
-        OK(jem_loader_next(px, x_p, NULL, &n));
-        OK(jem_loader_next(labelled, x, y, &n));
-        OK(jem_sampler_draw(sampler, NULL, 4, x_q));
+        OK(jem_loader_next(px, x_p, INT64_MAX, NULL, 0, &n));
+        OK(jem_loader_next(labelled, x, INT64_MAX, y, INT64_MAX, &n));
+        OK(jem_sampler_draw(sampler, NULL, 4, x_q, INT64_MAX));
         OK(jem_model_gradient_zero(own.model));
         for (int part = 0; part < 3; part++) {
             n = part < 2 ? 4 : 6;
             memset(d, 0, sizeof d);
-            OK(jem_pass_forward(pass, part == 0 ? x_p : part == 1 ? x_q : x, n, logits));
+            OK(jem_pass_forward(pass, part == 0 ? x_p : part == 1 ? x_q : x, n, logits, INT64_MAX));
             if (part < 2) {
                 OK(jem_loss_energy(logits, NULL, n, K, part ? -0.7 : 0.7, NULL, d));
                 OK(jem_loss_energy_penalty(logits, NULL, n, K, 0.2 * 0.7, NULL, d));
@@ -325,13 +325,19 @@ START_TEST(creation)
 {
     tiny t = tiny_of(1, "");
     jem_trainer *trainer = t.trainer;
+    jem_model *model;
+    jem_sampler *sampler;
     FAILS(JEM_ERROR_ARGUMENT, jem_trainer_create(NULL, t.model, t.data, NULL), "trainer");
     FAILS(JEM_ERROR_ARGUMENT, jem_trainer_create(&trainer, NULL, t.data, NULL), "model");
     ck_assert_ptr_null(trainer);
     FAILS(JEM_ERROR_ARGUMENT, jem_trainer_create(&trainer, t.model, NULL, NULL), "data");
-    ck_assert_ptr_eq(jem_trainer_model(t.trainer), t.model);
-    ck_assert_ptr_null(jem_trainer_model(NULL));
-    ck_assert_ptr_null(jem_trainer_sampler(NULL));
+    OK(jem_trainer_model(&model, t.trainer));
+    ck_assert_ptr_eq(model, t.model);
+    jem_model_destroy(model);
+    FAILS(JEM_ERROR_ARGUMENT, jem_trainer_model(&model, NULL), "trainer");
+    ck_assert_ptr_null(model);
+    FAILS(JEM_ERROR_ARGUMENT, jem_trainer_sampler(&sampler, NULL), "trainer");
+    ck_assert_ptr_null(sampler);
     jem_trainer_cancel(NULL);
     jem_trainer_destroy(NULL);
     static const char *const bad[][2] = {{"trainer.decay_at=x", "decay_at"},

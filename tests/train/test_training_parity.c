@@ -133,7 +133,7 @@ static void part(loop *l, const float *x, const int32_t *y, double weight, int c
 {
     int64_t n = l->g->n, k = l->g->k;
     float *logits = room(n * k * 4), *d = room(n * k * 4);
-    OK(jem_pass_forward(l->pass, x, n, logits));
+    OK(jem_pass_forward(l->pass, x, n, logits, INT64_MAX));
     OK(jem_loss_energy(logits, y, n, k, 1, &losses[0], NULL));
     if (weight != 0) OK(jem_loss_energy(logits, y, n, k, weight, NULL, d));
     if (classify) OK(jem_loss_cross_entropy(logits, l->y, n, k, 1, &losses[1], d));

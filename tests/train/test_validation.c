@@ -82,7 +82,7 @@ static void evaluate(jem_model *model, jem_dataset *data, double *accuracy, doub
     OK(jem_dataset_info(data, &n, NULL, NULL, NULL, NULL));
     float *x = malloc((size_t)n * IMAGE * sizeof *x), *logits = malloc((size_t)n * K * sizeof *x);
     int32_t *y = malloc((size_t)n * sizeof *y);
-    OK(jem_dataset_read(data, 0, n, x, y));
+    OK(jem_dataset_read(data, 0, n, x, INT64_MAX, y));
     OK(jem_model_logits(model, x, n, logits, n * K));
     OK(jem_eval_accuracy(logits, y, n, K, accuracy));
     OK(jem_eval_nll(logits, y, n, K, nll));
@@ -104,7 +104,7 @@ START_TEST(images_are_held_out)
     for (int step = 0; step < 3; step++) { /* an epoch */
         OK(jem_trainer_step(t.trainer));
         for (int64_t j = 0; j < 24; j++) {
-            OK(jem_dataset_read(kept, j, 1, image, NULL));
+            OK(jem_dataset_read(kept, j, 1, image, INT64_MAX, NULL));
             for (int i = 0; i < 12; i++) {
                 ck_assert(memcmp(image, t.trainer->x_l + i * IMAGE, sizeof image));
                 ck_assert(memcmp(image, t.trainer->x_p + i * IMAGE, sizeof image));
@@ -132,7 +132,7 @@ static void follow(const char *settings, int32_t by_nll, int64_t every)
     double best_accuracy = -1, best_nll = INFINITY;
     int64_t best_step = 0, step;
     held_out(&t, 24, &kept);
-    FAILS(JEM_ERROR_STATE, jem_trainer_best_model(&model, &step, t.trainer), "no validation");
+    FAILS(JEM_ERROR_STATE, jem_trainer_best_model(&model, t.trainer, &step), "no validation");
     for (int64_t i = 1; i <= 10; i++) {
         double accuracy, nll;
         OK(jem_trainer_step(t.trainer));
@@ -160,7 +160,7 @@ static void follow(const char *settings, int32_t by_nll, int64_t every)
         ck_assert_double_eq(tiny_metric(&t, "best_step"), (double)best_step);
         ck_assert_double_eq_tol(tiny_metric(&t, "best_accuracy"), best_accuracy, 1e-12);
         ck_assert_double_eq_tol(tiny_metric(&t, "best_nll"), best_nll, 1e-9);
-        OK(jem_trainer_best_model(&model, &step, t.trainer));
+        OK(jem_trainer_best_model(&model, t.trainer, &step));
         ck_assert_int_eq(step, best_step);
         ck_assert(same(model, best));
         jem_model_destroy(model);
@@ -209,8 +209,8 @@ static void same_runs(const tiny *a, const tiny *b)
         jem_model_destroy(one);
         jem_model_destroy(two);
     }
-    OK(jem_trainer_best_model(&one, &step, a->trainer));
-    OK(jem_trainer_best_model(&two, &other, b->trainer));
+    OK(jem_trainer_best_model(&one, a->trainer, &step));
+    OK(jem_trainer_best_model(&two, b->trainer, &other));
     ck_assert(step == other && same(one, two));
     jem_model_destroy(one);
     jem_model_destroy(two);
@@ -304,7 +304,7 @@ START_TEST(rolled_back)
     for (int i = 0; i < 5; i++) OK(jem_trainer_step(t.trainer));
     t.trainer->gap_limit = 1e-12;
     ck_assert_int_eq(jem_trainer_step(t.trainer), JEM_ROLLED_BACK);
-    OK(jem_trainer_rollbacks(t.trainer, NULL, NULL, &to, NULL, 0));
+    OK(jem_trainer_rollbacks(t.trainer, NULL, NULL, &to));
     ck_assert_int_eq(to, 2);
     ck_assert(same(t.model, plain.model));
     OK(jem_trainer_ema_model(&one, t.trainer));
@@ -344,8 +344,8 @@ START_TEST(cut_short)
     ck_assert_int_eq(v->step, 2);
     OK(jem_trainer_run(a.trainer, NULL));
     OK(jem_trainer_run(b.trainer, NULL));
-    OK(jem_trainer_best_model(&one, &step, a.trainer));
-    OK(jem_trainer_best_model(&two, &other, b.trainer));
+    OK(jem_trainer_best_model(&one, a.trainer, &step));
+    OK(jem_trainer_best_model(&two, b.trainer, &other));
     ck_assert(step == other && same(one, two));
     ck_assert_double_eq(tiny_metric(&a, "valid_step"), 6);
     ck_assert_double_eq(tiny_metric(&a, "best_nll"), tiny_metric(&b, "best_nll"));
@@ -379,15 +379,15 @@ START_TEST(broken_models_are_not_the_best)
     ck_assert_int_eq(v->best_step, 2);
     OK(jem__validation_run(v, broken, 3, &go));
     ck_assert_int_eq(v->best_step, 2);
-    OK(jem_trainer_best_model(&best, NULL, t.trainer));
+    OK(jem_trainer_best_model(&best, t.trainer, NULL));
     ck_assert(same(best, t.model));
     jem_model_destroy(best);
     jem_model_destroy(broken);
-    FAILS(JEM_ERROR_ARGUMENT, jem_trainer_best_model(NULL, NULL, t.trainer), "model");
+    FAILS(JEM_ERROR_ARGUMENT, jem_trainer_best_model(NULL, t.trainer, NULL), "model");
     FAILS(JEM_ERROR_ARGUMENT, jem_trainer_best_model(&best, NULL, NULL), "trainer");
     tiny_end(&t);
     t = tiny_of(1, "");
-    FAILS(JEM_ERROR_STATE, jem_trainer_best_model(&best, NULL, t.trainer), "validation is 0");
+    FAILS(JEM_ERROR_STATE, jem_trainer_best_model(&best, t.trainer, NULL), "validation is 0");
     tiny_end(&t);
 }
 END_TEST

@@ -64,6 +64,15 @@ static inline void tiny_end(tiny *t)
     jem_model_destroy(t->model);
 }
 
+/* The replay buffer's 12 images. */
+static inline void tiny_buffer(const tiny *t, float *x)
+{
+    jem_sampler *sampler;
+    OK(jem_trainer_sampler(&sampler, t->trainer));
+    OK(jem_sampler_buffer_get(sampler, 0, 12, x, 12 * IMAGE));
+    jem_sampler_destroy(sampler);
+}
+
 /* All parameters and statistics, and the buffer: the caller frees. */
 static inline float *tiny_values(const tiny *t, int64_t *count)
 {
@@ -78,7 +87,7 @@ static inline float *tiny_values(const tiny *t, int64_t *count)
         OK(jem_model_parameter_get(t->model, i, at, elements));
         at += elements;
     }
-    OK(jem_sampler_buffer_get(jem_trainer_sampler(t->trainer), 0, 12, at));
+    tiny_buffer(t, at);
     *count = total;
     return values;
 }
