@@ -361,7 +361,7 @@ CASE(jem_eval_roc)
     double fpr[13], tpr[13];
     float threshold[13];
     int64_t n;
-    TRIED(status, jem_eval_roc(w->x, 6, w->x + 6, 6, tpr, threshold, 13, fpr, &n));
+    TRIED(status, jem_eval_roc(w->x, 6, w->x + 6, 6, fpr, tpr, threshold, 13, &n));
     return status;
 }
 

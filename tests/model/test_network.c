@@ -275,7 +275,8 @@ START_TEST(files_and_clones)
         ck_assert_mem_eq(e, f, sizeof e);
         jem_model_metadata_get(copies[i], "network", text, sizeof text);
         ck_assert_str_eq(text, text_of_everything);
-        ck_assert_int_eq(jem_model_metadata_get(copies[i], "depth", text, sizeof text), JEM_ERROR_ARGUMENT);
+        ck_assert_int_eq(jem_model_metadata_get(copies[i], "depth", text, sizeof text),
+                         JEM_ERROR_ARGUMENT);
         FAILS(JEM_ERROR_STATE, jem_model_metadata_set(copies[i], "network", ""), "cannot be set");
         jem_model_destroy(copies[i]);
     }
