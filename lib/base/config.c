@@ -116,7 +116,6 @@ int64_t jem_config_key_count(void)
 jem_status jem_config_key_info(int64_t index, const char **name, jem_key_type *type,
                                const char **standard, const char **range, const char **help)
 {
-    static _Thread_local char text[64];
     if (index < 0 || index >= jem__key_total)
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "jem_config_key_info: index %" PRId64 ", expected 0..%" PRId64, index,
@@ -126,13 +125,7 @@ jem_status jem_config_key_info(int64_t index, const char **name, jem_key_type *t
     if (type) *type = k->type;
     if (standard) *standard = k->standard;
     if (help) *help = k->help;
-    if (range) {
-        *range = k->choices ? k->choices : "";
-        if (k->high > k->low) {
-            jem__format(text, sizeof text, "%.9g..%.9g", k->low, k->high);
-            *range = text;
-        }
-    }
+    if (range) *range = k->range ? k->range : "";
     return JEM_OK;
 }
 
@@ -195,20 +188,19 @@ static jem_status check(const jem__key *k, const char *text, struct value *out)
 {
     *out = (struct value){0};
     if (k->type == JEM_KEY_STR) {
-        if (k->choices && !is_choice(k->choices, text))
+        if (k->range && !is_choice(k->range, text))
             return jem__fail(JEM_ERROR_CONFIG, "%s: got '%.64s', expected %s", k->name, text,
-                             k->choices);
+                             k->range);
         return JEM_OK;
     }
     int good =
         k->type == JEM_KEY_I64 ? parse_i64(text, &out->i64) : jem__parse_f64(text, &out->f64);
     if (!good)
-        return jem__fail(JEM_ERROR_CONFIG, "%s: got '%.64s', expected %s in %.9g..%.9g", k->name,
-                         text, type_name(k->type), k->low, k->high);
+        return jem__fail(JEM_ERROR_CONFIG, "%s: got '%.64s', expected %s in %s", k->name, text,
+                         type_name(k->type), k->range);
     double value = k->type == JEM_KEY_I64 ? (double)out->i64 : out->f64;
     if (!(value >= k->low && value <= k->high))
-        return jem__fail(JEM_ERROR_CONFIG, "%s: got %.64s, expected %.9g..%.9g", k->name, text,
-                         k->low, k->high);
+        return jem__fail(JEM_ERROR_CONFIG, "%s: got %.64s, expected %s", k->name, text, k->range);
     return JEM_OK;
 }
 

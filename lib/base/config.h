@@ -10,7 +10,7 @@ typedef struct jem__key {
     jem_key_type type;
     const char *standard; /* default, as text */
     double low, high;     /* inclusive range of numbers; equal: none */
-    const char *choices;  /* "a|b" for text, or NULL */
+    const char *range;    /* "1..64"; "a|b" for text, or NULL */
     const char *help;     /* one line */
 } jem__key;
 extern const jem__key jem__keys[];

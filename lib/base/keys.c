@@ -3,11 +3,11 @@
 
 #define I(name, standard, low, high, help)                                                         \
     {                                                                                              \
-        name, JEM_KEY_I64, standard, low, high, 0, help                                            \
+        name, JEM_KEY_I64, standard, low, high, #low ".." #high, help                              \
     }
 #define F(name, standard, low, high, help)                                                         \
     {                                                                                              \
-        name, JEM_KEY_F64, standard, low, high, 0, help                                            \
+        name, JEM_KEY_F64, standard, low, high, #low ".." #high, help                              \
     }
 #define S(name, standard, choices, help)                                                           \
     {                                                                                              \
@@ -34,7 +34,7 @@ const jem__key jem__keys[] = {
       "E(x): -logsumexp of the logits, or minus a linear output of its own"),
     F("model.dropout", "0", 0, 0.95, "dropout probability inside each block"),
     S("model.class_names", "", 0, "names of the classes, comma-separated"),
-    I("model.seed", "0", 0, 9e18, "seed of initial weights and dropout"),
+    I("model.seed", "0", 0, 9000000000000000000, "seed of initial weights and dropout"),
     I("model.slice", "8", 1, 4096, "images that a worker carries through the network at once"),
     S("model.precision", "f32", "f32|bf16|auto",
       "element type of activations; auto: bf16 where it is faster"),
@@ -44,8 +44,9 @@ const jem__key jem__keys[] = {
     I("model.check_input", "1", 0, 1, "refuse input far outside [-1,1]"),
 
     S("dataset.split", "train", "train|test", "which part of the data"),
-    I("dataset.limit", "0", 0, 9e15, "use only the first images; 0: all, or 20000 generated ones"),
-    I("dataset.seed", "0", 0, 9e18, "seed of generated sets"),
+    I("dataset.limit", "0", 0, 9000000000000000,
+      "use only the first images; 0: all, or 20000 generated ones"),
+    I("dataset.seed", "0", 0, 9000000000000000000, "seed of generated sets"),
     I("dataset.size", "28", 8, 1024, "height and width of generated images"),
     I("dataset.channels", "1", 1, 3,
       "channels of generated images, 1 or 3; those that a png folder's images shall have"),
@@ -63,8 +64,8 @@ const jem__key jem__keys[] = {
     I("loader.flip", "0", 0, 1, "flip images left to right at random"),
     F("loader.noise", "0", 0, 10, "sigma of Gaussian noise added to images"),
     I("loader.prefetch", "1", 0, 1, "prepare the next batch in a thread"),
-    I("loader.seed", "0", 0, 9e18, "seed of order and augmentation"),
-    I("loader.stream", "0", 0, 9e18, "keeps loaders of one seed apart"),
+    I("loader.seed", "0", 0, 9000000000000000000, "seed of order and augmentation"),
+    I("loader.stream", "0", 0, 9000000000000000000, "keeps loaders of one seed apart"),
 
     I("sampler.steps", "20", 0, 1000000, "Langevin steps of a draw"),
     F("sampler.step_size", "1", 0, 1e6, "factor of dE/dx in a step"),
@@ -82,8 +83,8 @@ const jem__key jem__keys[] = {
     I("sampler.start_rank", "32", 0, 512,
       "rank of the class covariances kept in the model; 0: pixel variances only"),
     I("sampler.conditional", "0", 0, 1, "chains follow E(x,y), one buffer block per class"),
-    I("sampler.seed", "0", 0, 9e18, "seed of slots, starts and noise"),
-    I("sampler.stream", "0", 0, 9e18, "keeps samplers of one seed apart"),
+    I("sampler.seed", "0", 0, 9000000000000000000, "seed of slots, starts and noise"),
+    I("sampler.stream", "0", 0, 9000000000000000000, "keeps samplers of one seed apart"),
 
     S("optimizer.name", "adam", "adam|sgd", "update rule"),
     F("optimizer.rate", "1e-4", 0, 1e3, "learning rate"),
@@ -129,7 +130,8 @@ const jem__key jem__keys[] = {
     F("trainer.response_penalty", "0.1", 0, 1e6, "energy penalty more for each roll-back"),
     I("trainer.response_steps", "0", 0, 1000000, "Langevin steps more for each roll-back"),
     I("trainer.keep", "1", 1, 1000, "checkpoints of a run: the last one and older ones"),
-    I("trainer.seed", "0", 0, 9e18, "seed of everything in a run whose own seed is not set"),
+    I("trainer.seed", "0", 0, 9000000000000000000,
+      "seed of everything in a run whose own seed is not set"),
 
     I("refine.copies", "1", 1, 100000, "noisy copies of an image whose logits are averaged"),
     F("refine.noise", "0", 0, 10, "sigma of the noise added to each copy before its chain"),
@@ -141,7 +143,7 @@ const jem__key jem__keys[] = {
     I("attack.random_start", "1", 0, 1, "start anywhere within eps; 0: at the image"),
     I("attack.refined", "0", 0, 1, "attack refined logits (refine.*, sampler.*): EOT and BPDA"),
     I("attack.bisections", "8", 0, 60, "halvings of a search for the least distance"),
-    I("attack.seed", "0", 0, 9e18, "seed of the starts"),
+    I("attack.seed", "0", 0, 9000000000000000000, "seed of the starts"),
 
     S("calibration.score", "log_px",
       "log_px|max_softmax|max_logit|neg_entropy|mass|refine_log_px|refine_distance|refine_mass",
@@ -149,7 +151,7 @@ const jem__key jem__keys[] = {
     F("calibration.accept", "0.95", 1e-9, 1, "share of the validation images to accept"),
     F("calibration.temperature", "1", 1e-30, 1e30, "of the softmax; found by calibrating"),
     F("calibration.threshold", "0", -3.5e38, 3.5e38, "least score accepted; found by calibrating"),
-    I("calibration.images", "0", 0, 9e15, "validation images; counted by calibrating"),
+    I("calibration.images", "0", 0, 9000000000000000, "validation images; counted by calibrating"),
 };
 
 const int64_t jem__key_total = sizeof jem__keys / sizeof jem__keys[0];

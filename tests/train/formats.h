@@ -1,4 +1,5 @@
-/* The runs whose files tests/golden keeps: state_1 and model_1 of each format version. */
+/* The files that tests/golden keeps of each format version: checkpoints of two runs, models, a
+   packed dataset. */
 #ifndef JEM_TESTS_TRAIN_FORMATS_H
 #define JEM_TESTS_TRAIN_FORMATS_H
 
@@ -15,6 +16,10 @@ static const char *const golden_settings[GOLDEN] = {
 static const char *const golden_names[GOLDEN] = {"checkpoint_1_rollback.safetensors.gz",
                                                  "checkpoint_1_averages.safetensors.gz"};
 static const char golden_model[] = "model_1.safetensors.gz";
+/* With all that a model may carry: a network of its own, an energy head, class Gaussians, a
+   calibration by a refined score. */
+static const char golden_whole[] = "model_1_whole.safetensors.gz";
+static const char golden_packed[] = "packed_1.safetensors.gz";
 
 /* One image that every test can make. */
 static inline void golden_image(float *x)

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "format/safetensors.h"
 #include "train/formats.h"
+#include <zlib.h>
 
 static const char *unpack(const char *name)
 {
@@ -80,6 +81,64 @@ START_TEST(model)
 }
 END_TEST
 
+/* All that a model may carry: network, energy head, class Gaussians, calibration. */
+START_TEST(whole_model)
+{
+    static const float expected[K] = {-3.79893088f, 2.70116901f, 3.77030087f};
+    jem_context *context = test_context(1);
+    jem_model *m;
+    float x[IMAGE], logits[K], energy, probability;
+    int64_t rank;
+    int32_t accepted;
+    char text[256];
+    golden_image(x);
+    OK(jem_model_load(&m, context, unpack(golden_whole)));
+    for (int again = 0; again < 2; again++) {
+        OK(jem_model_logits(m, x, 1, logits, K));
+        for (int k = 0; k < K; k++) ck_assert_float_eq_tol(logits[k], expected[k], 1e-4);
+        OK(jem_model_energy(m, x, NULL, 1, &energy));
+        ck_assert_float_eq_tol(energy, -1.57813883f, 1e-4);
+        OK(jem_model_predict(m, x, 1, NULL, &probability, NULL, &accepted));
+        ck_assert(accepted == 1 && probability > 0.5F);
+        OK(jem_model_starts_info(m, &rank, NULL, NULL));
+        ck_assert_int_eq(rank, 2);
+        ck_assert(jem_model_metadata_get(m, "network", text, sizeof text) > 0);
+        ck_assert_str_eq(text, "convolution 0 stem 4 3 1 1; norm 1 norm batch; silu 2; "
+                               "max_pool 3 2 2 0; dropout 4 0.1; linear 5 wide 6");
+        /* What this libjem writes of it is the same model. */
+        OK(jem_model_save(m, test_path("again")));
+        jem_model_destroy(m);
+        OK(jem_model_load(&m, context, test_path("again")));
+    }
+    jem_model_destroy(m);
+    jem_context_destroy(context);
+}
+END_TEST
+
+START_TEST(packed)
+{
+    jem_context *context = test_context(1);
+    jem_dataset *d;
+    char source[4400], name[8];
+    float x[20 * IMAGE];
+    uint8_t pixels[20 * IMAGE];
+    int32_t y[20];
+    int64_t n, c, h, w, classes;
+    snprintf(source, sizeof source, "packed:%s", unpack(golden_packed));
+    OK(jem_dataset_open(&d, context, source, NULL));
+    OK(jem_dataset_info(d, &n, &c, &h, &w, &classes));
+    ck_assert(n == 20 && c == 1 && h == 8 && w == 8 && classes == 27);
+    OK(jem_dataset_read(d, 0, n, x, 20 * IMAGE, y));
+    for (int i = 0; i < 20 * IMAGE; i++) pixels[i] = (uint8_t)lrintf((x[i] + 1) * 127.5f);
+    ck_assert_int_eq(crc32(0, pixels, sizeof pixels), 0xd79b8cf8);
+    ck_assert(y[0] == 21 && y[7] == 24);
+    jem_dataset_class_name(d, 3, name, sizeof name);
+    ck_assert_str_eq(name, "E");
+    jem_dataset_destroy(d);
+    jem_context_destroy(context);
+}
+END_TEST
+
 /* The same file under another format_version. */
 static void with_version(const char *path, const char *to, const char *version)
 {
@@ -111,4 +170,4 @@ START_TEST(later_versions_are_refused)
 }
 END_TEST
 
-TESTS("formats", checkpoints, model, later_versions_are_refused)
+TESTS("formats", checkpoints, model, whole_model, packed, later_versions_are_refused)
