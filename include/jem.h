@@ -48,8 +48,8 @@
    that comes back is static, or lives as long as is said there.
 
    Handles. _destroy takes NULL. Handles hold references to what they are made of, so
-   they may be destroyed in any order, from any thread, but not from inside a callback
-   and not while a call of the same handle runs.
+   they may be destroyed in any order and from any thread, as garbage collectors do,
+   also inside callbacks: but not while a call that was given the handle runs.
 
    Threads.
 

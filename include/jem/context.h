@@ -35,7 +35,7 @@ enum {
 
 /* Where a context's log lines go. write is called on the thread that is inside a call of
    the library, just before the call returns (in jem_trainer_run after each step); lines
-   of worker threads wait until then. It may call everything but _destroy. text is one
+   of worker threads wait until then. It may call everything, but not destroy what that call was given. text is one
    line of UTF-8, valid until write returns. */
 typedef struct jem_log {
     int64_t struct_size; /* sizeof(jem_log) */
@@ -60,7 +60,7 @@ JEM_API jem_status jem_context_create_hosted(jem_context **context, const jem_co
                                              const jem_allocator *allocator, const jem_log *log);
 
 /* Lets go of it; freed with the last model or dataset that uses it. NULL is
-   fine. Any thread, never from inside a callback. */
+   fine. Any thread. */
 JEM_API void jem_context_destroy(jem_context *context);
 
 /* The number of worker threads. Any thread. Errors: ARGUMENT. */

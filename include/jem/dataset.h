@@ -107,7 +107,7 @@ JEM_API jem_status jem_dataset_balanced(jem_dataset **subset, jem_dataset *datas
 JEM_API jem_status jem_dataset_derive(jem_dataset **derived, jem_dataset *dataset, const char *kind,
                                       uint64_t seed);
 /* Lets go of it; NULL is fine; subsets, loaders, samplers and trainers keep what they need.
-   Any thread, never from inside a callback. */
+   Any thread. */
 JEM_API void jem_dataset_destroy(jem_dataset *dataset);
 
 /* Count, shape, number of classes (largest label + 1; all of a generated set's, of cifar100, svhn,

@@ -22,7 +22,7 @@ typedef struct jem_loader jem_loader;
    MEMORY, STATE (an empty dataset). */
 JEM_API jem_status jem_loader_create(jem_loader **loader, jem_dataset *dataset,
                                      const jem_config *config);
-/* Frees it; NULL is fine. Any thread, never from inside a callback. */
+/* Frees it; NULL is fine. Any thread. */
 JEM_API void jem_loader_destroy(jem_loader *loader);
 
 /* The next batch: x [batch,C,H,W], y [batch] (either may be NULL), each with its capacity;

@@ -51,7 +51,7 @@ JEM_API jem_status jem_model_save_memory(const jem_model *model, void *bytes, in
 JEM_API jem_status jem_model_clone(jem_model **copy, const jem_model *model);
 
 /* Lets go of it; NULL is fine; passes, samplers and trainers that use the
-   model keep it alive. Any thread, never from inside a callback. */
+   model keep it alive. Any thread. */
 JEM_API void jem_model_destroy(jem_model *model);
 
 /* Input shape (channels, height, width), number of classes, width of the

@@ -19,7 +19,7 @@ typedef struct jem_optimizer jem_optimizer;
    (jem_optimizer_ascend). Errors: ARGUMENT, CONFIG (Nesterov without SGD's momentum), MEMORY. */
 JEM_API jem_status jem_optimizer_create(jem_optimizer **optimizer, jem_model *model,
                                         const jem_config *config);
-/* Frees it; NULL is fine. Any thread, never from inside a callback. */
+/* Frees it; NULL is fine. Any thread. */
 JEM_API void jem_optimizer_destroy(jem_optimizer *optimizer);
 
 /* The learning rate of the next step. Errors: ARGUMENT (not finite or < 0). */

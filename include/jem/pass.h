@@ -36,7 +36,7 @@ enum { JEM_GRADIENT_PARAMETERS = 1, JEM_GRADIENT_INPUT = 2 };
    BACKEND. */
 JEM_API jem_status jem_pass_create(jem_pass **pass, jem_model *model, jem_pass_mode mode,
                                    int64_t max_batch);
-/* Frees it; NULL is fine. Any thread, never from inside a callback. */
+/* Frees it; NULL is fine. Any thread. */
 JEM_API void jem_pass_destroy(jem_pass *pass);
 
 /* Dropout of the next forward is drawn for (model.seed, stream, this number);

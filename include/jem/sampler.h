@@ -25,7 +25,7 @@ typedef struct jem_sampler jem_sampler;
    classes when per-class), MEMORY. */
 JEM_API jem_status jem_sampler_create(jem_sampler **sampler, jem_model *model,
                                       const jem_config *config);
-/* Lets go of it; NULL is fine. Any thread, never from inside a callback. */
+/* Lets go of it; NULL is fine. Any thread. */
 JEM_API void jem_sampler_destroy(jem_sampler *sampler);
 
 /* The data whose class means and covariances sampler.start=gaussian draws

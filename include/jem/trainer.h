@@ -49,7 +49,7 @@ typedef struct jem_trainer_callbacks {
    fit the model), MEMORY, BACKEND. */
 JEM_API jem_status jem_trainer_create(jem_trainer **trainer, jem_model *model, jem_dataset *data,
                                       const jem_config *config);
-/* Lets go of it; NULL is fine. Any thread, never from inside a callback. */
+/* Lets go of it; NULL is fine. Any thread. */
 JEM_API void jem_trainer_destroy(jem_trainer *trainer);
 
 /* Divergence. With trainer.retries > 0 the trainer keeps copies of its whole state,

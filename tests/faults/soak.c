@@ -175,7 +175,7 @@ static double evaluate(jem_model *model)
     double accuracy, ece;
     float scores[BATCH];
     int32_t robust[BATCH], y[BATCH];
-    OK(jem_eval_logits(model, test, logits, truth, 200));
+    OK(jem_eval_logits(model, test, logits, 200 * CLASSES, truth, 200));
     OK(jem_eval_accuracy(logits, truth, 200, CLASSES, &accuracy));
     OK(jem_eval_ece(logits, truth, 200, CLASSES, 20, &ece, NULL, NULL, NULL));
     OK(jem_eval_score(model, "refine_log_px", images, BATCH, 0, config, scores));
@@ -192,7 +192,7 @@ static void sample(jem_model *model)
     jem_sampler *sampler;
     OK(jem_sampler_create(&sampler, model, config));
     OK(jem_sampler_set_data(sampler, data));
-    for (int i = 0; i < 3; i++) OK(jem_sampler_draw(sampler, labels, BATCH, scratch));
+    for (int i = 0; i < 3; i++) OK(jem_sampler_draw(sampler, labels, BATCH, scratch, INT64_MAX));
     jem_sampler_destroy(sampler);
 }
 
@@ -203,7 +203,7 @@ static void pack(const char *path)
     OK(jem_dataset_save(test, path));
     snprintf(source, sizeof source, "packed:%s", path);
     OK(jem_dataset_open(&packed, context, source, NULL));
-    OK(jem_dataset_read(packed, 0, BATCH, images, labels));
+    OK(jem_dataset_read(packed, 0, BATCH, images, INT64_MAX, labels));
     jem_dataset_destroy(packed);
 }
 
@@ -240,7 +240,7 @@ static void diverge(const char *path)
     OK(jem_trainer_resume(trainer, path));
     while ((status = jem_trainer_step(trainer)) == JEM_OK || status == JEM_ROLLED_BACK) continue;
     must(status == JEM_ERROR_DIVERGED, "a run that should diverge did not");
-    OK(jem_trainer_rollbacks(trainer, &count, NULL, NULL, NULL, 0));
+    OK(jem_trainer_rollbacks(trainer, &count, NULL, NULL));
     must(count == 3, "a run that should roll back thrice did not");
     jem_trainer_destroy(trainer);
     jem_model_destroy(model);
@@ -277,7 +277,7 @@ static void begin(soak *s, const char *folder, const char *more)
     OK(jem_context_create(&context, config));
     OK(jem_dataset_open(&data, context, "glyphs:size=12,limit=1000", NULL));
     OK(jem_dataset_open(&test, context, "glyphs:size=12,limit=200,split=test", NULL));
-    OK(jem_dataset_read(test, 0, BATCH, images, labels));
+    OK(jem_dataset_read(test, 0, BATCH, images, INT64_MAX, labels));
     make_trainer(s);
     if (access(s->checkpoint, F_OK) == 0) OK(jem_trainer_resume(s->trainer, s->checkpoint));
 }
@@ -307,7 +307,7 @@ static void cycle(soak *s, int64_t number)
     OK(jem_trainer_save(s->trainer, s->checkpoint));
     OK(jem_trainer_ema_model(&average, s->trainer));
     again = reload(average, s->model);
-    OK(jem_trainer_best_model(&best, NULL, s->trainer));
+    OK(jem_trainer_best_model(&best, s->trainer, NULL));
     jem_model_destroy(best);
     score_from_threads(again);
     s->accuracy = evaluate(again);

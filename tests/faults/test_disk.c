@@ -148,7 +148,7 @@ static jem_status read_dataset(tiny *t, const char *source)
     float x[IMAGE];
     jem_status status = jem_dataset_open(&data, t->context, source, NULL);
     ck_assert(!status == !!data);
-    if (!status) status = jem_dataset_read(data, 0, 1, x, NULL);
+    if (!status) status = jem_dataset_read(data, 0, 1, x, INT64_MAX, NULL);
     jem_dataset_destroy(data);
     return status;
 }

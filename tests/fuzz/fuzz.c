@@ -84,7 +84,7 @@ void fuzz_dataset(const char *kind, const char *where, const char *settings)
         float *x = malloc((size_t)(c * h * w) * sizeof *x);
         int32_t y = -1;
         MUST(x != NULL);
-        status = jem_dataset_read(data, i, 1, x, &y);
+        status = jem_dataset_read(data, i, 1, x, INT64_MAX, &y);
         MUST(fuzz_fair(status));
         if (!status) MUST(y >= 0 && y < classes);
         free(x);
