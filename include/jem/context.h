@@ -35,8 +35,8 @@ enum {
 
 /* Where a context's log lines go. write is called on the thread that is inside a call of
    the library, just before the call returns (in jem_trainer_run after each step); lines
-   of worker threads wait until then. It may call everything, but not destroy what that call was given. text is one
-   line of UTF-8, valid until write returns. */
+   of worker threads wait until then. It may call everything, but not destroy what that
+   call was given. text is one line of UTF-8, valid until write returns. */
 typedef struct jem_log {
     int64_t struct_size; /* sizeof(jem_log) */
     void *user;
