@@ -68,7 +68,7 @@ typedef struct jem_dataset_callbacks {
 
 /* A dataset that asks the host for images. The table is copied. Threads: read runs on the thread
    that is inside a call of libjem (jem_dataset_read, _save and _balanced, jem_trainer_create,
-   jem_loader_next, jem_trainer_step and _run, jem_sampler_set_data, jem_starts_fit, jem_eval_*),
+   jem_loader_next, jem_trainer_step, _run, jem_sampler_set_data, jem_model_starts_fit, jem_eval_*),
    never on one of libjem's own, so loader.prefetch has no effect; it must be ready for several
    threads only if the host uses the dataset from several. It may call libjem, except with the
    handles of that call. release runs inside the jem_*_destroy that gives up the last reference.

@@ -214,7 +214,7 @@ CASE(jem_dataset_read)
     OK(jem_dataset_save(w->t.data, in_folder("packed")));
     snprintf(source, sizeof source, "packed:%s", in_folder("packed"));
     OK(jem_dataset_open(&data, w->t.context, source, NULL));
-    TRIED(status, jem_dataset_read(data, 3, 6, w->out, w->y));
+    TRIED(status, jem_dataset_read(data, 3, 6, w->out, INT64_MAX, w->y));
     jem_dataset_destroy(data);
     return status;
 }

@@ -197,7 +197,7 @@ CASE(jem_pass_energy)
     jem_pass *pass;
     jem_status status;
     OK(jem_pass_create(&pass, w->t.model, JEM_PASS_TRAIN, 4));
-    OK(jem_pass_forward(pass, w->x, 4, w->logits));
+    OK(jem_pass_forward(pass, w->x, 4, w->logits, INT64_MAX));
     TRIED(status, jem_pass_energy(pass, w->out));
     jem_pass_destroy(pass);
     return status;

@@ -76,7 +76,7 @@ static void try_precision(const char *precision)
         tiny t = begin(r, precision, 2);
         OK(jem_trainer_run(t.trainer, NULL));
         OK(jem_trainer_save(t.trainer, whole));
-        OK(jem_trainer_rollbacks(t.trainer, &rollbacks, NULL, NULL, NULL, 0));
+        OK(jem_trainer_rollbacks(t.trainer, &rollbacks, NULL, NULL));
         ck_assert_int_eq(rollbacks > 0, r == 1);
         OK(jem_model_precision(t.model, &used));
         if (strcmp(used, precision) != 0) printf("%s: computes in %s here\n", precision, used);
