@@ -63,7 +63,7 @@ START_TEST(refusals)
     FAILS(JEM_ERROR_CONFIG, jem_config_set_i64(config, "depth", 16), "'model.depth'");
     FAILS(JEM_ERROR_CONFIG, jem_config_set_i64(config, "model.depth", 9), "10..1000");
     FAILS(JEM_ERROR_CONFIG, jem_config_set_f64(config, "model.depth", 16), "integer");
-    FAILS(JEM_ERROR_CONFIG, jem_config_set_f64(config, "sampler.noise", -1), "0..1000");
+    FAILS(JEM_ERROR_CONFIG, jem_config_set_f64(config, "sampler.noise", -1), "0..1e3");
     FAILS(JEM_ERROR_CONFIG, jem_config_set_str(config, "model.norm", "bat"), "none|batch");
     FAILS(JEM_ERROR_CONFIG, jem_config_get_f64(config, "model.depth", &d), "integer");
     FAILS(JEM_ERROR_ARGUMENT, jem_config_set_i64(NULL, "model.depth", 16), "NULL");
