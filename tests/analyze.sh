@@ -34,7 +34,7 @@ tests() {
   setup="$2"
   shift 2
   for suite; do set -- "$@" --suite "$suite" && shift; done
-  meson test -C "$folder" --no-rebuild --setup "$setup" -t 10 "$@" >"$log" 2>&1 || true
+  meson test -C "$folder" --no-rebuild --setup "$setup" -t 100 "$@" >"$log" 2>&1 || true
   awk '/^(Ok|Fail|Timeout): / { found = 1; if ($1 != "Ok:") n += $2 }
     END { print found ? n + 0 : "none" }' "$log"
 }
