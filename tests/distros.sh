@@ -1,14 +1,17 @@
 #!/bin/sh
 # Builds libjem and runs its tests on other releases of Debian, in a root of their own made
-# by debootstrap: oneDNN 3.x from the same source. As root. The roots are kept and used
-# again. distros.sh ROOTS [RELEASE...]   (default: trixie; sid too with: trixie sid)
+# by debootstrap: oneDNN 3.x from the same source, and the benchmark's check and figures.
+# As root. The roots are kept and used again. CC=clang in the environment: by clang.
+# distros.sh ROOTS [RELEASE...]   (default: trixie; sid too with: trixie sid)
 set -eu
 source=$(cd "$(dirname "$0")/.." && pwd)
-[ $# -ge 1 ] || { sed -n '2,4s/^# //p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,5s/^# //p' "$0"; exit 2; }
 mkdir -p "$1"
 roots=$(cd "$1" && pwd)
 shift
 mirror=${MIRROR:-http://deb.debian.org/debian}
+compiler=${CC:-gcc}
+build=/build-$compiler
 
 in_root() {
   chroot "$roots/$release" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
@@ -30,10 +33,12 @@ run_tests() {
   mount -t proc proc "$roots/$release/proc"
   trap 'umount "$roots/$release/proc"' EXIT
   in_root sh -c 'cd /src && sh examples/install-deps.sh --tests &&
-    { [ -d /build ] || meson setup /build -Dwerror=true; } && ninja -C /build &&
-    meson test -C /build --no-rebuild --print-errorlogs' || status=1
-  in_root sh -c 'cd /src && /build/bench/jem_bench --help >/dev/null 2>&1; /build/examples/score \
-    examples/models/glyphs.safetensors && dpkg-query -W "libdnnl*" gcc clang'
+    { [ -d "$1" ] || CC=$2 meson setup "$1" -Dwerror=true; } && ninja -C "$1" &&
+    meson test -C "$1" --no-rebuild --print-errorlogs --timeout-multiplier 10 &&
+    "$1"/bench/jem_bench --depth 10 --width 1 --repeat 3 --only check,forward,sgld_step &&
+    "$1"/bench/jem_bench --repeat 3 --only conv_only,sgld_step &&
+    "$1"/examples/score examples/models/glyphs.safetensors && dpkg-query -W "libdnnl*" "$2"' \
+    - "$build" "$compiler" || status=1
   umount "$roots/$release/proc"
   trap - EXIT
 }
