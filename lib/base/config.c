@@ -191,7 +191,9 @@ static jem_status check(const jem__key *k, const char *text, struct value *out)
         if (k->range && !is_choice(k->range, text))
             return jem__fail(JEM_ERROR_CONFIG, "%s: got '%.64s', expected %s", k->name, text,
                              k->range);
-        return JEM_OK;
+        return jem__is_utf8(text)
+                   ? JEM_OK
+                   : jem__fail(JEM_ERROR_CONFIG, "%s: got '%.64s', expected UTF-8", k->name, text);
     }
     int good =
         k->type == JEM_KEY_I64 ? parse_i64(text, &out->i64) : jem__parse_f64(text, &out->f64);

@@ -32,10 +32,40 @@ int jem__format(char *text, size_t size, const char *format, ...)
     return (int)strlen(text);
 }
 
-static void one_line(char *text)
+/* Bytes of the UTF-8 character that text begins with; 0: of none (RFC 3629). */
+static int character(const char *text)
 {
-    for (; *text; text++)
-        if (*text == '\n' || *text == '\r' || *text == '\t') *text = ' ';
+    const unsigned char *t = (const unsigned char *)text;
+    int n = t[0] < 0x80   ? 1
+            : t[0] < 0xC2 ? 0
+            : t[0] < 0xE0 ? 2
+            : t[0] < 0xF0 ? 3
+            : t[0] < 0xF5 ? 4
+                          : 0;
+    for (int i = 1; i < n; i++)
+        if ((t[i] & 0xC0) != 0x80) return 0;
+    if ((t[0] == 0xE0 && t[1] < 0xA0) || (t[0] == 0xED && t[1] > 0x9F) ||
+        (t[0] == 0xF0 && t[1] < 0x90) || (t[0] == 0xF4 && t[1] > 0x8F))
+        return 0; /* too long a form, a surrogate, beyond U+10FFFF */
+    return n;
+}
+
+int32_t jem__is_utf8(const char *text)
+{
+    int n = 1;
+    for (; *text && n; text += n) n = character(text);
+    return n != 0;
+}
+
+void jem__tidy_text(char *text)
+{
+    for (int n; *text; text += n ? n : 1) {
+        n = character(text);
+        if (!n)
+            *text = '?';
+        else if ((unsigned char)*text < ' ' || *text == 127)
+            *text = ' ';
+    }
 }
 
 jem_status jem__fail(jem_status status, const char *format, ...)
@@ -44,7 +74,7 @@ jem_status jem__fail(jem_status status, const char *format, ...)
     va_start(arguments, format);
     jem__print(last_error, sizeof last_error, format, arguments);
     va_end(arguments);
-    one_line(last_error);
+    jem__tidy_text(last_error);
     return status;
 }
 
@@ -57,7 +87,7 @@ jem_status jem__fail_in(jem_status status, const char *format, ...)
     va_end(arguments);
     memcpy(inner, last_error, sizeof inner);
     snprintf(last_error, sizeof last_error, "%.500s: %.500s", before, inner);
-    one_line(last_error);
+    jem__tidy_text(last_error);
     return status;
 }
 
@@ -66,6 +96,7 @@ int64_t jem__copy_text(const char *text, char *buffer, int64_t capacity)
     int64_t length = (int64_t)strlen(text);
     if (buffer && capacity > 0) {
         int64_t n = length < capacity - 1 ? length : capacity - 1;
+        while (n > 0 && n < length && (text[n] & 0xC0) == 0x80) n--;
         memcpy(buffer, text, (size_t)n);
         buffer[n] = 0;
     }

@@ -19,7 +19,11 @@ jem_status jem__fail_in(jem_status status, const char *format, ...) JEM__PRINTF(
 /* snprintf in the C locale, on the wire and in files; the length written. */
 int jem__format(char *text, size_t size, const char *format, ...) JEM__PRINTF(3, 4);
 void jem__print(char *text, size_t size, const char *format, va_list arguments);
-/* Copies text with the contract of jem_last_error; returns its length. */
+/* Whether text is UTF-8. */
+int32_t jem__is_utf8(const char *text);
+/* Makes text one line of UTF-8: '?' for what is none, blanks for control characters. */
+void jem__tidy_text(char *text);
+/* Copies text, cut between characters, with the contract of jem_last_error; returns its length. */
 int64_t jem__copy_text(const char *text, char *buffer, int64_t capacity);
 
 /* The analyzer sees one file at a time: it must know that these return the status. */

@@ -416,6 +416,7 @@ static int64_t copy_line(const char *text, int64_t k, char *buffer, int64_t capa
     int64_t length = (int64_t)strcspn(text, "\n");
     if (buffer && capacity > 0) {
         int64_t n = length < capacity ? length : capacity - 1;
+        while (n > 0 && n < length && (text[n] & 0xC0) == 0x80) n--;
         memcpy(buffer, text, (size_t)n);
         buffer[n] = 0;
     }

@@ -269,7 +269,8 @@ static jem_status name_classes(jem__store *s, const list *classes)
     char *to = s->names;
     for (int64_t k = 0; k < classes->count; k++) {
         size_t n = strlen(name_of(classes, k));
-        memcpy(to, name_of(classes, k), n);
+        memcpy(to, name_of(classes, k), n + 1);
+        jem__tidy_text(to); /* a file system takes any bytes */
         to += n;
         *to++ = '\n';
     }

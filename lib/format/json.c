@@ -88,7 +88,7 @@ int jem__json_text(jem__json *j, char *text, size_t size)
         }
     }
     text[n] = 0;
-    return jem__json_token(j, '"');
+    return jem__is_utf8(text) && jem__json_token(j, '"');
 }
 
 int64_t jem__json_text_room(jem__json *j)

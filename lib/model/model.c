@@ -92,6 +92,9 @@ jem_status jem_model_metadata_set(jem_model *model, const char *key, const char 
     JEM__REQUIRE(key, "jem_model_metadata_set");
     JEM__REQUIRE(value, "jem_model_metadata_set");
     JEM__ENTER(model->context, "jem_model_metadata_set");
+    if (!jem__is_utf8(key) || !jem__is_utf8(value))
+        return jem__fail(JEM_ERROR_ARGUMENT, "jem_model_metadata_set: '%.64s' is not UTF-8",
+                         jem__is_utf8(key) ? value : key);
     int fixed = strcmp(key, "format") == 0;
     for (const jem__setting *s = jem__model_settings; s->name; s++) fixed |= !strcmp(key, s->name);
     if (fixed)

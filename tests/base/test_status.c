@@ -81,4 +81,34 @@ START_TEST(versions)
 }
 END_TEST
 
-TESTS("status", texts, long_texts, per_thread, comma_locale, versions)
+/* Wrappers decode every text: it is UTF-8, whatever was put into it and however it is cut. */
+START_TEST(texts_are_utf8)
+{
+    static const char *const good[] = {"",
+                                       "a",
+                                       "\xc3\xa9",
+                                       "\xe2\x82\xac",
+                                       "\xf0\x9f\x98\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {
+        "\x80",         "\xc3",         "\xc0\xaf",         "\xe2\x82",
+        "\xed\xa0\x80", "\xe0\x9f\xbf", "\xf4\x90\x80\x80", "a\xff"};
+    char text[64];
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) ck_assert(jem__is_utf8(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert(!jem__is_utf8(bad[i]));
+        jem__fail(JEM_ERROR_IO, "%s: cannot open\n", bad[i]);
+        jem_last_error(text, sizeof text);
+        ck_assert(jem__is_utf8(text) && strchr(text, '?') && !strchr(text, '\n'));
+    }
+    for (int64_t capacity = 1; capacity < 12; capacity++) {
+        const char *whole = "\xe2\x82\xac\xc3\xa9\xf0\x9f\x98\x80";
+        ck_assert_int_eq(jem__copy_text(whole, text, capacity), 9);
+        ck_assert(jem__is_utf8(text) && (int64_t)strlen(text) < capacity);
+        ck_assert(capacity < 10 || !strcmp(text, whole));
+    }
+}
+END_TEST
+
+TESTS("status", texts_are_utf8, texts, long_texts, per_thread, comma_locale, versions)
