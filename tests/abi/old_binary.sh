@@ -13,7 +13,7 @@ trap 'rm -rf "$here"' EXIT
 
 git -C "$source" archive --prefix=old/ "$revision" | tar -x -C "$here"
 meson setup "$here/build" "$here/old" -Dtests=false -Dbench=false -Dcli=disabled \
-  -Ddefault_library=shared >"$here/log" 2>&1 || { cat "$here/log"; exit 1; }
+  -Ddefault_library=both >"$here/log" 2>&1 || { cat "$here/log"; exit 1; }
 ninja -C "$here/build" >"$here/log" 2>&1 || { cat "$here/log"; exit 1; }
 # A run path of their own would win over LD_LIBRARY_PATH.
 for program in score train_loop finetune networks; do
