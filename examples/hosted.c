@@ -6,6 +6,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include <jem.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +34,9 @@ static void *give(void *user, int64_t size, int64_t alignment)
 {
     budget *b = user;
     void *block = NULL;
-    if ((b->left -= size) < 0 || posix_memalign(&block, (size_t)alignment, (size_t)size)) {
-        b->left += size;
+    if (atomic_fetch_sub(&b->left, size) < size ||
+        posix_memalign(&block, (size_t)alignment, (size_t)size)) {
+        atomic_fetch_add(&b->left, size);
         return NULL;
     }
     return block;
@@ -44,7 +46,7 @@ static void take_back(void *user, void *pointer, int64_t size)
 {
     budget *b = user;
     free(pointer);
-    b->left += size;
+    atomic_fetch_add(&b->left, size);
 }
 
 static void note(void *user, jem_log_level level, const char *text)
