@@ -38,20 +38,31 @@ static jem_status read_all(int fd, uint8_t *bytes, int64_t size, const char *pat
     return JEM_OK;
 }
 
-static jem_status read_plain(uint8_t **bytes, int64_t *size, const char *path, int64_t limit)
+jem_status jem__file_open(int *fd, int64_t *size, const char *path)
 {
     struct stat info;
     /* Non-blocking, so that a pipe is refused and not waited for. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return jem__fail(JEM_ERROR_IO, "%s: cannot open: %s", path, reason());
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0) return jem__fail(JEM_ERROR_IO, "%s: cannot open: %s", path, reason());
+    if (fstat(*fd, &info) == 0 && S_ISREG(info.st_mode)) {
+        *size = info.st_size;
+        return JEM_OK;
+    }
+    close(*fd);
+    *fd = -1;
+    return jem__fail(JEM_ERROR_IO, "%s: is not a regular file", path);
+}
+
+static jem_status read_plain(uint8_t **bytes, int64_t *size, const char *path, int64_t limit)
+{
+    int fd;
+    JEM__TRY(jem__file_open(&fd, size, path));
     jem_status status = JEM_OK;
-    if (fstat(fd, &info) || !S_ISREG(info.st_mode))
-        status = jem__fail(JEM_ERROR_IO, "%s: is not a regular file", path);
-    else if (info.st_size > limit)
+    if (*size > limit)
         status = jem__fail(JEM_ERROR_FORMAT, "%s: has %" PRId64 " bytes, expected at most %" PRId64,
-                           path, (int64_t)info.st_size, limit);
-    if (!status) status = jem__alloc(bytes, (int64_t)info.st_size + 1, 1);
-    if (!status) status = read_all(fd, *bytes, *size = info.st_size, path);
+                           path, *size, limit);
+    if (!status) status = jem__alloc(bytes, *size + 1, 1);
+    if (!status) status = read_all(fd, *bytes, *size, path);
     close(fd);
     return status;
 }

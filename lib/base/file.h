@@ -4,6 +4,8 @@
 
 #include <jem/status.h>
 
+/* Opens a regular file for reading; *size is that of the moment. *fd is -1 on failure. */
+jem_status jem__file_open(int *fd, int64_t *size, const char *path);
 /* Reads a whole file of at most limit bytes (allocated with jem__alloc, plus a
    terminating 0 that is not counted). Files that begin with the gzip magic are
    inflated when gzip is non-zero; limit bounds the inflated size. */

@@ -1,13 +1,12 @@
 #define _GNU_SOURCE
 #include "base/view.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct jem__view {
@@ -25,15 +24,9 @@ static jem_status refused(const char *path, const char *what)
 
 static jem_status open_file(jem__view *v, const char *path, int32_t map)
 {
-    struct stat info;
     v->path = jem__strdup(path);
     if (!v->path) return JEM_ERROR_MEMORY;
-    /* Non-blocking, so that a pipe is refused and not waited for. */
-    v->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (v->fd < 0) return refused(path, "cannot open");
-    if (fstat(v->fd, &info) || !S_ISREG(info.st_mode))
-        return jem__fail(JEM_ERROR_IO, "%s: is not a regular file", path);
-    v->size = info.st_size;
+    JEM__TRY(jem__file_open(&v->fd, &v->size, path));
     if (!map || v->size == 0) return JEM_OK;
     void *at = mmap(NULL, (size_t)v->size, PROT_READ, MAP_SHARED, v->fd, 0);
     if (at == MAP_FAILED) return refused(path, "cannot map");
