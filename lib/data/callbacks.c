@@ -88,11 +88,7 @@ jem_status jem_dataset_create_callbacks(jem_dataset **dataset, jem_context *cont
                          classes, INT32_MAX);
     JEM__TRY(jem__store_check(function, type, n, c, h, w, &image));
     JEM__TRY(jem__store_create(&store));
-    store->type = type;
-    store->n = n;
-    store->c = c;
-    store->h = h;
-    store->w = w;
+    jem__store_describe(store, type, n, c, h, w);
     store->classes = classes;
     JEM__TRY(jem__dataset_wrap(dataset, context, store));
     /* The host's data come last: a failure leaves them to the caller. */

@@ -18,6 +18,16 @@ jem_status jem__store_create(jem__store **store)
     return JEM_OK;
 }
 
+void jem__store_describe(jem__store *store, jem_type type, int64_t n, int64_t c, int64_t h,
+                         int64_t w)
+{
+    store->type = type;
+    store->n = n;
+    store->c = c;
+    store->h = h;
+    store->w = w;
+}
+
 void jem__store_drop(jem__store *store)
 {
     if (!store || !jem__count_drop(&store->count)) return;
@@ -149,11 +159,7 @@ jem_status jem_dataset_create(jem_dataset **dataset, jem_context *context, const
     JEM__TRY(jem__store_check(function, type, n, c, h, w, &image));
     if (n > 0) JEM__REQUIRE(pixels, function);
     JEM__TRY(jem__store_create(&store));
-    store->type = type;
-    store->n = n;
-    store->c = c;
-    store->h = h;
-    store->w = w;
+    jem__store_describe(store, type, n, c, h, w);
     jem_status status = copy_arrays(store, pixels, labels, image);
     if (status) {
         jem__store_drop(store);
@@ -295,11 +301,7 @@ jem_status jem__dataset_hold(jem_dataset **held, jem_dataset *dataset)
         return JEM_OK;
     }
     JEM__TRY(jem__store_create(&store));
-    store->type = from->type;
-    store->n = dataset->n;
-    store->c = from->c;
-    store->h = from->h;
-    store->w = from->w;
+    jem__store_describe(store, from->type, dataset->n, from->c, from->h, from->w);
     store->classes = from->classes;
     jem_status status = gather(dataset, &store->pixels, &store->labels);
     if (status) {

@@ -42,6 +42,9 @@ struct jem_dataset {
 /* A dataset that owns *store, which is let go of on failure too. */
 jem_status jem__dataset_wrap(jem_dataset **dataset, jem_context *context, jem__store *store);
 jem_status jem__store_create(jem__store **store);
+/* What arrays it has: n images of c x h x w. */
+void jem__store_describe(jem__store *store, jem_type type, int64_t n, int64_t c, int64_t h,
+                         int64_t w);
 void jem__store_drop(jem__store *store);
 int64_t jem__store_image_bytes(const jem__store *store);
 /* Fetches all into memory and closes the source. */

@@ -111,6 +111,7 @@ jem_status jem_dataset_derive(jem_dataset **derived, jem_dataset *dataset, const
     JEM__REQUIRE(dataset, function);
     JEM__REQUIRE(kind, function);
     JEM__ENTER(dataset->context, function);
+    const jem__store *from = dataset->store;
     JEM__TRY(choose(&chosen, kind, dataset->n));
     JEM__TRY(jem__alloc(&own, 1, sizeof *own));
     jem_status status = jem__store_create(&store);
@@ -120,11 +121,7 @@ jem_status jem_dataset_derive(jem_dataset **derived, jem_dataset *dataset, const
     }
     *own = chosen;
     own->parent = jem__dataset_take(dataset);
-    store->type = JEM_TYPE_F32;
-    store->n = dataset->n;
-    store->c = dataset->store->c;
-    store->h = dataset->store->h;
-    store->w = dataset->store->w;
+    jem__store_describe(store, JEM_TYPE_F32, dataset->n, from->c, from->h, from->w);
     store->classes = dataset->n > 0;
     store->opened = own;
     store->source = jem__dataset_is_host(dataset) ? &of_host : &of_memory;

@@ -35,11 +35,7 @@ static jem_status read_files(jem__store *store, const char *dir, const jem_confi
 {
     jem__images images = {0};
     JEM__TRY(read(&images, dir, wants_test(config), jem__config_i64(config, "dataset.limit")));
-    store->type = JEM_TYPE_U8;
-    store->n = images.n;
-    store->c = images.c;
-    store->h = images.h;
-    store->w = images.w;
+    jem__store_describe(store, JEM_TYPE_U8, images.n, images.c, images.h, images.w);
     store->pixels = images.pixels;
     store->labels = images.labels;
     store->names = images.names;
@@ -98,10 +94,7 @@ static jem_status generate(jem__store *store, jem_context *context, const jem_co
                          "%s: %" PRId64 " generated images of %" PRId64
                          " bytes, expected at most %" PRId64 " bytes in all",
                          function, n, image, MOST_BYTES);
-    store->type = JEM_TYPE_U8;
-    store->n = n;
-    store->c = set.channels;
-    store->h = store->w = set.size;
+    jem__store_describe(store, JEM_TYPE_U8, n, set.channels, set.size, set.size);
     store->classes = jem__glyphs_classes(kind);
     JEM__TRY(jem__alloc(&store->pixels, n, image));
     JEM__TRY(jem__alloc(&store->labels, n, sizeof *store->labels));
