@@ -44,8 +44,7 @@ const jem__preset jem__presets[] = {
     {"cifar-small",
      "model.depth=16 model.widen_factor=2 model.activation=silu "
      "model.precision=auto model.convolution=fast loader.batch=64 trainer.px_batch=32 "
-     "loader.crop=4 "
-     "loader.flip=1 loader.noise=0.03 trainer.iterations=8000 trainer.px=0.2 "
+     "loader.crop=4 loader.flip=1 loader.noise=0.03 trainer.iterations=8000 trainer.px=0.2 "
      "trainer.pyx=1 trainer.energy_penalty=0.1 trainer.warmup=100 "
      "trainer.schedule=cosine trainer.ema=0.999 trainer.gap_limit=10 trainer.retries=10 "
      "trainer.response_rate=0.7 trainer.response_penalty=0 optimizer.rate=2e-3 "
@@ -65,8 +64,8 @@ const jem__preset jem__presets[] = {
      "trainer.pyx=3 trainer.energy_penalty=0.1 trainer.warmup=100 trainer.schedule=cosine "
      "trainer.rate_end=0.05 trainer.ema=0.995 trainer.gap_limit=5 trainer.retries=10 "
      "trainer.response_rate=0.7 trainer.response_penalty=0 optimizer.rate=2e-3 optimizer.beta1=0 "
-     "optimizer.clip=1 "
-     "sampler.conditional=1 sampler.steps=15 sampler.step_size=10 sampler.gradient_clamp=0.03 "
+     "optimizer.clip=1 sampler.conditional=1 sampler.steps=15 sampler.step_size=10 "
+     "sampler.gradient_clamp=0.03 "
      "sampler.noise=0.005 sampler.clamp=1 sampler.buffer=1000"},
     {0, 0},
 };

@@ -125,8 +125,9 @@ static jem_status read_header(reader *r)
     return r->json.at == r->json.end ? JEM_OK : bad(r, "text after the end");
 }
 
-/* ---- Nothing may stand twice: by sorting, since a hostile header has as many entries as it may
- * ---- */
+/* ---- Nothing may stand twice ---- */
+
+/* By sorting: a hostile header has as many entries as it may. */
 
 static int by_text(const void *a, const void *b)
 {
