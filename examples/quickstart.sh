@@ -8,7 +8,8 @@ build="${BUILD:-build}"
 run="${RUN:-runs/glyphs}"
 
 sh examples/install-deps.sh
-[ -f "$build/build.ninja" ] || meson setup "$build" "$@"
+# Without the tests, which need more packages; tests/run.sh turns them on in the same folder.
+[ -f "$build/build.ninja" ] || meson setup "$build" -Dtests=false -Dbench=false "$@"
 ninja -C "$build" examples/cli/jem
 jem="$build/examples/cli/jem"
 

@@ -6,7 +6,11 @@ cd "$(dirname "$0")/.."
 build="${BUILD:-build}"
 
 sh examples/install-deps.sh --tests
-[ -f "$build/build.ninja" ] || meson setup "$build" "$@"
+if [ -f "$build/build.ninja" ]; then
+  meson configure "$build" -Dtests=true -Dbench=true # the quickstart builds without
+else
+  meson setup "$build" "$@"
+fi
 ninja -C "$build"
 status=0
 meson test -C "$build" --no-rebuild --print-errorlogs || status=$?
