@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "base/file.h"
+#include "base/gzip.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 static const char *reason(void)
 {
@@ -21,8 +21,6 @@ int32_t jem__file_exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
-/* ---- Reading ---- */
-
 static jem_status read_all(int fd, uint8_t *bytes, int64_t size, const char *path)
 {
     for (int64_t at = 0; at < size;) {
@@ -34,7 +32,6 @@ static jem_status read_all(int fd, uint8_t *bytes, int64_t size, const char *pat
                              at);
         at += n;
     }
-    bytes[size] = 0;
     return JEM_OK;
 }
 
@@ -53,18 +50,28 @@ jem_status jem__file_open(int *fd, int64_t *size, const char *path)
     return jem__fail(JEM_ERROR_IO, "%s: is not a regular file", path);
 }
 
-static jem_status read_plain(uint8_t **bytes, int64_t *size, const char *path, int64_t limit)
+/* *file is NULL where the file does not begin with gzip's magic. */
+static jem_status open_packed(jem__gzip **file, int fd, int64_t size, const char *path)
 {
-    int fd;
-    JEM__TRY(jem__file_open(&fd, size, path));
-    jem_status status = JEM_OK;
+    uint8_t magic[2];
+    *file = NULL;
+    if (size < 2) return JEM_OK;
+    JEM__TRY(read_all(fd, magic, 2, path));
+    if (lseek(fd, 0, SEEK_SET) != 0)
+        return jem__fail(JEM_ERROR_IO, "%s: cannot go back: %s", path, reason());
+    if (magic[0] != 0x1f || magic[1] != 0x8b) return JEM_OK;
+    return jem__gzip_open(file, fd, size, path);
+}
+
+static jem_status read_plain(int fd, uint8_t **bytes, int64_t *size, const char *path,
+                             int64_t limit)
+{
     if (*size > limit)
-        status = jem__fail(JEM_ERROR_FORMAT, "%s: has %" PRId64 " bytes, expected at most %" PRId64,
-                           path, *size, limit);
-    if (!status) status = jem__alloc(bytes, *size + 1, 1);
-    if (!status) status = read_all(fd, *bytes, *size, path);
-    close(fd);
-    return status;
+        return jem__fail(JEM_ERROR_FORMAT, "%s: has %" PRId64 " bytes, expected at most %" PRId64,
+                         path, *size, limit);
+    JEM__TRY(jem__alloc(bytes, *size + 1, 1));
+    (*bytes)[*size] = 0;
+    return read_all(fd, *bytes, *size, path);
 }
 
 /* Doubles *bytes, but not past limit + 1. */
@@ -80,43 +87,21 @@ static jem_status grow(uint8_t **bytes, int64_t *room, int64_t limit)
     return JEM_OK;
 }
 
-/* zlib takes its memory where libjem takes it. */
-static voidpf inflate_alloc(voidpf user, uInt count, uInt size)
-{
-    void *block;
-    (void)user;
-    return jem__alloc(&block, count, size) ? Z_NULL : block;
-}
-
-static void inflate_free(voidpf user, voidpf block)
-{
-    (void)user;
-    jem__free(block);
-}
-
-static jem_status inflate_into(z_stream *z, uint8_t **bytes, int64_t *size, const char *path,
-                               int64_t limit)
+static jem_status read_packed(jem__gzip *p, const char *path, uint8_t **bytes, int64_t *size,
+                              int64_t limit)
 {
     int64_t room = 1 << 16 < limit ? 1 << 16 : limit + 2;
-    int end = Z_OK;
     *size = 0;
     JEM__TRY(jem__alloc(bytes, room, 1));
-    while (end == Z_OK) {
+    while (!jem__gzip_ended(p)) {
+        int64_t got;
         if (*size == room - 1) JEM__TRY(grow(bytes, &room, limit));
-        int64_t left = room - 1 - *size;
-        z->next_out = *bytes + *size;
-        z->avail_out = left < 1 << 30 ? (uInt)left : 1u << 30;
-        uInt before = z->avail_out;
-        end = inflate(z, Z_NO_FLUSH);
-        *size += before - z->avail_out;
+        JEM__TRY(jem__gzip_read(p, *bytes + *size, room - 1 - *size, &got));
+        *size += got;
         if (*size > limit)
             return jem__fail(JEM_ERROR_FORMAT, "%s: inflates to more than %" PRId64 " bytes", path,
                              limit);
     }
-    if (end == Z_MEM_ERROR) return jem__fail(JEM_ERROR_MEMORY, "%s: out of memory", path);
-    if (end != Z_STREAM_END)
-        return jem__fail(JEM_ERROR_FORMAT, "%s: gzip data is truncated or damaged: %s", path,
-                         z->msg ? z->msg : "unexpected end");
     (*bytes)[*size] = 0;
     return JEM_OK;
 }
@@ -124,30 +109,40 @@ static jem_status inflate_into(z_stream *z, uint8_t **bytes, int64_t *size, cons
 jem_status jem__file_read(uint8_t **bytes, int64_t *size, const char *path, int64_t limit,
                           int32_t gzip)
 {
+    int fd;
+    jem__gzip *p = NULL;
     *bytes = NULL;
     *size = 0;
-    jem_status status = read_plain(bytes, size, path, limit);
-    if (!status && gzip && *size >= 2 && (*bytes)[0] == 0x1f && (*bytes)[1] == 0x8b) {
-        uint8_t *packed = *bytes;
-        z_stream z = {.next_in = packed,
-                      .avail_in = (uInt)*size,
-                      .zalloc = inflate_alloc,
-                      .zfree = inflate_free};
-        *bytes = NULL;
-        if (*size > UINT32_MAX)
-            status = jem__fail(JEM_ERROR_FORMAT, "%s: gzip file larger than 4 GiB", path);
-        else if (inflateInit2(&z, 15 + 16) != Z_OK)
-            status = jem__fail(JEM_ERROR_MEMORY, "%s: out of memory", path);
-        else {
-            status = inflate_into(&z, bytes, size, path, limit);
-            inflateEnd(&z);
-        }
-        jem__free(packed);
-    }
+    JEM__TRY(jem__file_open(&fd, size, path));
+    jem_status status = gzip ? open_packed(&p, fd, *size, path) : JEM_OK;
+    if (!status)
+        status =
+            p ? read_packed(p, path, bytes, size, limit) : read_plain(fd, bytes, size, path, limit);
+    jem__gzip_close(p);
+    close(fd);
     if (status) {
         jem__free(*bytes);
         *bytes = NULL;
         *size = 0;
     }
+    return status;
+}
+
+jem_status jem__file_head(uint8_t *head, int64_t *count, const char *path)
+{
+    int fd;
+    int64_t size, room = *count;
+    jem__gzip *p = NULL;
+    *count = 0;
+    JEM__TRY(jem__file_open(&fd, &size, path));
+    jem_status status = open_packed(&p, fd, size, path);
+    if (!status && p)
+        status = jem__gzip_read(p, head, room, count);
+    else if (!status) {
+        *count = size < room ? size : room;
+        status = read_all(fd, head, *count, path);
+    }
+    jem__gzip_close(p);
+    close(fd);
     return status;
 }

@@ -11,6 +11,9 @@ jem_status jem__file_open(int *fd, int64_t *size, const char *path);
    inflated when gzip is non-zero; limit bounds the inflated size. */
 jem_status jem__file_read(uint8_t **bytes, int64_t *size, const char *path, int64_t limit,
                           int32_t gzip);
+/* The first *count bytes, fewer if there are no more, inflated if it is a gzip file: to learn from
+   a header how many bytes to allow. */
+jem_status jem__file_head(uint8_t *head, int64_t *count, const char *path);
 int32_t jem__file_exists(const char *path);
 
 /* Writes path.tmp.PID.N, fsyncs it, renames it over path and fsyncs the folder. On

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const int64_t file_limit = (int64_t)8 << 30;
+static const int64_t most_bytes = (int64_t)8 << 30;
 
 void jem__images_clear(jem__images *images)
 {
@@ -36,25 +36,41 @@ static uint32_t big_endian(const uint8_t *b)
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
-/* Reads one file; shape [dimensions]; data points into *bytes, the caller's. */
+/* The shape that a file's header states; *bytes: its size then, header included. */
+static jem_status read_shape(int64_t *shape, int64_t *bytes, int dimensions, const char *path)
+{
+    uint8_t head[4 + 4 * 3];
+    int64_t header = 4 + 4 * (int64_t)dimensions, got = header, values = 1;
+    JEM__TRY(jem__file_head(head, &got, path));
+    if (got < header || big_endian(head) != (0x800u | (uint32_t)dimensions))
+        return jem__fail(JEM_ERROR_FORMAT, "%s: not an idx%d file of bytes (magic %08x)", path,
+                         dimensions, got >= 4 ? big_endian(head) : 0);
+    for (int64_t i = 0; i < dimensions; i++) {
+        shape[i] = big_endian(head + 4 + 4 * i);
+        if (!jem__multiply(values, shape[i], &values))
+            return jem__fail(JEM_ERROR_FORMAT, "%s: its dimensions overflow", path);
+    }
+    if (values > most_bytes - header)
+        return jem__fail(JEM_ERROR_FORMAT,
+                         "%s: states %" PRId64 " bytes, expected at most %" PRId64, path, values,
+                         most_bytes);
+    *bytes = header + values;
+    return JEM_OK;
+}
+
+/* Reads one file, no further than its header says; shape [dimensions]; data points into *bytes,
+   the caller's. */
 static jem_status read_one(uint8_t **bytes, const uint8_t **data, int64_t *shape, int dimensions,
                            const char *path)
 {
-    int64_t size, expected = 1, header = 4 + 4 * (int64_t)dimensions;
-    JEM__TRY(jem__file_read(bytes, &size, path, file_limit, 1));
-    const uint8_t *b = *bytes;
-    if (size < header || big_endian(b) != (0x800u | (uint32_t)dimensions))
-        return jem__fail(JEM_ERROR_FORMAT, "%s: not an idx%d file of bytes (magic %08x)", path,
-                         dimensions, size >= 4 ? big_endian(b) : 0);
-    for (int64_t i = 0; i < dimensions; i++) {
-        shape[i] = big_endian(b + 4 + 4 * i);
-        if (!jem__multiply(expected, shape[i], &expected))
-            return jem__fail(JEM_ERROR_FORMAT, "%s: its dimensions overflow", path);
-    }
-    if (size - header != expected)
-        return jem__fail(JEM_ERROR_FORMAT, "%s: %" PRId64 " bytes of data, expected %" PRId64, path,
-                         size - header, expected);
-    *data = b + header;
+    int64_t size, expected = 0;
+    JEM__TRY(read_shape(shape, &expected, dimensions, path));
+    JEM__TRY(jem__file_read(bytes, &size, path, expected, 1));
+    if (size != expected)
+        return jem__fail(JEM_ERROR_FORMAT,
+                         "%s: has %" PRId64 " bytes, expected %" PRId64 " by its header", path,
+                         size, expected);
+    *data = *bytes + (4 + 4 * (int64_t)dimensions);
     return JEM_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <zlib.h>
 
 static int64_t points;
 
@@ -186,15 +187,28 @@ static void put_datasets(const tiny *t, const char *folder)
     static const uint8_t images[16 + IMAGE] = {0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 8};
     static const uint8_t labels[9] = {0, 0, 8, 1, 0, 0, 0, 1, 2};
     static const float x[IMAGE];
-    char path[5][4400];
-    static const char *const names[5] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
-                                         "packed", "class", "class/0.png"};
-    for (int i = 0; i < 5; i++) snprintf(path[i], sizeof path[i], "%s/%s", folder, names[i]);
+    enum { PATHS = 9 };
+    char path[PATHS][4400];
+    static const char *const names[PATHS] = {"train-images-idx3-ubyte",
+                                             "train-labels-idx1-ubyte",
+                                             "packed",
+                                             "png",
+                                             "png/class",
+                                             "png/class/0.png",
+                                             "gz",
+                                             "gz/train-images-idx3-ubyte.gz",
+                                             "gz/train-labels-idx1-ubyte"};
+    for (int i = 0; i < PATHS; i++) snprintf(path[i], sizeof path[i], "%s/%s", folder, names[i]);
     test_put(path[0], images, sizeof images);
     test_put(path[1], labels, sizeof labels);
     OK(jem_dataset_save(t->data, path[2]));
-    ck_assert_int_eq(mkdir(path[3], 0777), 0);
-    OK(jem_array_save_png(path[4], x, 1, C, H, W, 1, 1, 0));
+    for (int i = 3; i < 7; i++)
+        if (i != 5) ck_assert_int_eq(mkdir(path[i], 0777), 0);
+    OK(jem_array_save_png(path[5], x, 1, C, H, W, 1, 1, 0));
+    gzFile gz = gzopen(path[7], "wb");
+    ck_assert_int_eq(gzwrite(gz, images, sizeof images), sizeof images);
+    ck_assert_int_eq(gzclose(gz), Z_OK);
+    test_put(path[8], labels, sizeof labels);
 }
 
 START_TEST(reads)
@@ -202,12 +216,12 @@ START_TEST(reads)
     const float values[6] = {1, 2, 3, 4, 5, 6};
     const int64_t shape[2] = {2, 3};
     tiny t = tiny_of(1, ""), plain = tiny_of(1, "");
-    enum { READERS = 7 };
-    reader *const readers[READERS] = {read_checkpoint, read_settings, read_model,  read_array,
-                                      read_dataset,    read_dataset,  read_dataset};
-    static const char *const kinds[READERS] = {"", "", "", "", "idx:", "packed:", "png:"};
+    enum { READERS = 8 };
+    reader *const readers[READERS] = {read_checkpoint, read_settings, read_model,   read_array,
+                                      read_dataset,    read_dataset,  read_dataset, read_dataset};
+    static const char *const kinds[READERS] = {"", "", "", "", "idx:", "packed:", "png:", "idx:"};
     static const char *const names[READERS] = {
-        "/checkpoint", "/checkpoint", "/model", "/array.npy", "", "/packed", ""};
+        "/checkpoint", "/checkpoint", "/model", "/array.npy", "", "/packed", "/png", "/gz"};
     char folder[4096], path[READERS][4300];
     snprintf(folder, sizeof folder, "%s", test_folder());
     for (int i = 0; i < READERS; i++)

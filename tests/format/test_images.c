@@ -56,7 +56,7 @@ START_TEST(idx)
     FAILS(JEM_ERROR_FORMAT, jem__idx_read(&images, idx_folder("f", 0xd03, N, PIXELS, N), 0, 0),
           "magic 00000d03");
     FAILS(JEM_ERROR_FORMAT, jem__idx_read(&images, idx_folder("s", 0x803, N, PIXELS - 1, N), 0, 0),
-          "59 bytes of data, expected 60");
+          "has 75 bytes, expected 76 by its header");
     FAILS(JEM_ERROR_FORMAT, jem__idx_read(&images, idx_folder("l", 0x803, N, PIXELS, 2), 0, 0),
           "2 labels");
     FAILS(JEM_ERROR_FORMAT, jem__idx_read(&images, idx_folder("z", 0x803, 0, 0, 0), 0, 0),
@@ -87,6 +87,24 @@ START_TEST(idx_gzip_and_other_spelling)
     OK(jem__idx_read(&images, folder, 0, 0));
     ck_assert(images.n == N && images.pixels[PIXELS - 1] == PIXELS - 1 && images.labels[2] == 2);
     jem__images_clear(&images);
+
+    /* More in it than its header states: inflated no further than that. */
+    static const uint8_t zeros[1 << 16];
+    snprintf(path, sizeof path, "%s/train-images-idx3-ubyte.gz", folder);
+    bytes = test_get(path, &size);
+    gz = gzopen(path, "ab");
+    for (int i = 0; i < 100; i++) gzwrite(gz, zeros, sizeof zeros);
+    gzclose(gz);
+    OK(jem__idx_read(&images, folder, 0, 0)); /* a second member is not looked at */
+    jem__images_clear(&images);
+    test_put_new(path, bytes, size - 1);
+    free(bytes);
+    FAILS(JEM_ERROR_FORMAT, jem__idx_read(&images, folder, 0, 0), "truncated");
+    gz = gzopen(path, "wb");
+    gzwrite(gz, "\0\0\10\3\0\0\0\3\0\0\0\4\0\0\0\5", 16);
+    for (int i = 0; i < 100; i++) gzwrite(gz, zeros, sizeof zeros);
+    gzclose(gz);
+    FAILS(JEM_ERROR_FORMAT, jem__idx_read(&images, folder, 0, 0), "inflates to more than 76");
 }
 END_TEST
 

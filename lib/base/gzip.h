@@ -1,0 +1,17 @@
+/* A gzip file that is inflated as it is read, and never held packed. */
+#ifndef JEM__BASE_GZIP_H
+#define JEM__BASE_GZIP_H
+
+#include <jem/status.h>
+
+typedef struct jem__gzip jem__gzip;
+
+/* fd, at the begin of its `size` bytes, and path, for messages, stay the caller's and must
+   outlive it. */
+jem_status jem__gzip_open(jem__gzip **file, int fd, int64_t size, const char *path);
+void jem__gzip_close(jem__gzip *file); /* NULL is fine */
+/* Up to `room` bytes, fewer only at the end. */
+jem_status jem__gzip_read(jem__gzip *file, uint8_t *bytes, int64_t room, int64_t *got);
+int32_t jem__gzip_ended(const jem__gzip *file); /* the last byte is out */
+
+#endif
