@@ -7,11 +7,12 @@ usage: tables.py TABLE --data DIR [--jem build/examples/cli/jem] [--folder runs/
 TABLE is a name of TABLES below. DIR holds mnist/ and notmnist/ (idx), cifar10/ (the binary
 version) and tinyimagenet32/ (likewise), whatever the table needs.
 A measured run is a line in FOLDER/TABLE.jsonl and is not made again; a run that was stopped
-goes on at its checkpoint. --print: no runs, only the table of what is there: the mean over
+goes on at its checkpoint. Several may work on one folder, each at seeds of its own. --print: no runs, only the table of what is there: the mean over
 seeds and, from two on, the largest distance from it.
 """
 import argparse
 import collections
+import fcntl
 import json
 import pathlib
 import subprocess
@@ -112,6 +113,12 @@ def train(recipe, seed):
     run = folder / a.table / f"{recipe}-{seed}"
     clock = run.with_suffix(".seconds")
     run.parent.mkdir(parents=True, exist_ok=True)
+    with open(run.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be at this run
+        return train_alone(recipe, seed, run, clock)
+
+
+def train_alone(recipe, seed, run, clock):
     if (run / "summary.json").exists():
         return run, float(clock.read_text()), 0
     resume = (run / "checkpoint.safetensors").exists()
@@ -195,13 +202,15 @@ def print_table(rows):
         print(f"| {column} | " + " | ".join(cells) + " |")
 
 
-rows = [json.loads(s) for s in lines_path.read_text().splitlines()] if lines_path.exists() else []
+def measured():
+    return [json.loads(s) for s in lines_path.read_text().splitlines()] if lines_path.exists() else []
+
+
 if not a.print:
     if not a.data:
         sys.exit("tables.py: --data DIR is missing (or --print)")
     first, last = ("1-" + a.seeds if "-" not in a.seeds else a.seeds).split("-")
-    done = {(row["recipe"], row["seed"]) for row in rows}
-    judge = train("classifier", JUDGE)[0]
+    done = {(row["recipe"], row["seed"]) for row in measured()}
     for seed in range(int(first), int(last) + 1):
         for recipe in a.only.split(",") if a.only else RECIPES:
             if (recipe, seed) in done:
@@ -211,10 +220,9 @@ if not a.print:
                    "steps": last_metrics(run)["step"], "roll-backs": last_metrics(run)["rollbacks"],
                    "seconds": round(seconds)}
             if not diverged:
-                row |= evaluate(run, judge)
-            rows.append(row)
+                row |= evaluate(run, train("classifier", JUDGE)[0])
             with open(lines_path, "a") as out:
                 out.write(json.dumps(row) + "\n")
-if not rows:
+if not measured():
     sys.exit(f"tables.py: {lines_path} has no line yet")
-print_table(rows)
+print_table(measured())

@@ -170,7 +170,7 @@ static void show_known(const html *page, const char *folder)
 static void show_buffers(const html *page, const char *folder, const names *n)
 {
     enum { SHOWN = 8 };
-    int64_t total = 0, seen = 0, shown = 0;
+    int64_t total = 0, seen = 0;
     char path[4300], caption[96];
     for (int64_t i = 0; i < n->count; i++) total += buffer_step(n->items[i]) >= 0;
     if (!total) return;
@@ -187,7 +187,6 @@ static void show_buffers(const html *page, const char *folder, const names *n)
         join(path, sizeof path, folder, n->items[i]);
         snprintf(caption, sizeof caption, "step %" PRId64, step);
         html_picture(page, path, caption, -1);
-        shown++;
     }
     fputs("</div>\n", page->file);
 }
