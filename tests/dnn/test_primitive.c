@@ -8,8 +8,12 @@
 static jem__engine *engine;
 static jem__stream *stream;
 
+void omp_set_num_threads(int threads);
+
+/* As workers are, of one OpenMP thread. */
 static void begin(void)
 {
+    omp_set_num_threads(1);
     OK(jem__engine_create(&engine));
     OK(jem__stream_create(&stream, engine));
 }
