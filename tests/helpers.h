@@ -10,6 +10,19 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The address sanitizer has an allocator of its own, which takes more memory and keeps its locks
+   over a fork. */
+#if defined(__SANITIZE_ADDRESS__)
+#define TEST_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TEST_ASAN 1
+#endif
+#endif
+#ifndef TEST_ASAN
+#define TEST_ASAN 0
+#endif
+
 /* Fails the test with the library's error text. */
 #define OK(expression)                                                                             \
     do {                                                                                           \

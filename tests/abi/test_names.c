@@ -97,10 +97,10 @@ int main(int argc, char **argv)
         }
     }
     fclose(file);
-    jem_model_destroy(model);
     /* The test itself must refuse what is not there. */
     int blind = key("model.dept=\"1\"") || preset("jemm") || score("los") || metric("los") ||
                 status("-1 JEM_ERROR");
+    jem_model_destroy(model);
     printf("%d lines, %d refused\n", lines, failures);
     return failures || blind || known != lines || lines < 300;
 }
