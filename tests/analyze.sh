@@ -70,7 +70,8 @@ tidy() {
 }
 
 gcc_analyzer() {
-  flags="-std=gnu11 -O2 -Iinclude -Ilib -fanalyzer -c -o /dev/null $(pkg-config --cflags libpng zlib)"
+  build "$base"
+  flags="-std=gnu11 -O2 -Iinclude -Ilib -I$base/lib -D__clang_analyzer__ -fanalyzer -c -o /dev/null $(pkg-config --cflags libpng zlib)"
   # shellcheck disable=SC2086
   for file in $(sources); do gcc $flags "$file" 2>&1 || echo "$file: warning: not compiled -Wanalyzer"; done >"$log"
   tell 'gcc -fanalyzer, lib/' "$(grep -c 'warning:.*-Wanalyzer' "$log" || true)"

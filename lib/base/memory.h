@@ -12,6 +12,11 @@ jem_status jem__calloc(void *out, int64_t count, int64_t size);
 /* Makes room for `wanted` items of size bytes in *items, a block with room for *room; the first
    `used` of them stay, the rest is zero. On failure *items and *room are as before. */
 jem_status jem__grow(void *items, int64_t used, int64_t *room, int64_t wanted, int64_t size);
+/* The analyzers see one file at a time: they must know which statuses these return. */
+#ifdef __clang_analyzer__
+#define jem__alloc(out, count, size) (jem__alloc(out, count, size) ? JEM_ERROR_MEMORY : JEM_OK)
+#define jem__calloc(out, count, size) (jem__calloc(out, count, size) ? JEM_ERROR_MEMORY : JEM_OK)
+#endif
 /* Frees; NULL is fine; any thread. Only for pointers from those above. */
 void jem__free(void *pointer);
 char *jem__strdup(const char *text); /* NULL on failure (text set); free with jem__free */

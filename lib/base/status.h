@@ -26,7 +26,7 @@ void jem__tidy_text(char *text);
 /* Copies text, cut between characters, with the contract of jem_last_error; returns its length. */
 int64_t jem__copy_text(const char *text, char *buffer, int64_t capacity);
 
-/* The analyzer sees one file at a time: it must know that these return the status. */
+/* The analyzers see one file at a time: they must know that these return the status. */
 #ifdef __clang_analyzer__
 #define jem__fail(status, ...) (jem__fail(status, __VA_ARGS__), (status))
 #define jem__fail_in(status, ...) (jem__fail_in(status, __VA_ARGS__), (status))

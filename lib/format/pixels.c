@@ -1,5 +1,6 @@
 #include "format/pixels.h"
 #include "base/memory.h"
+#include "base/status.h"
 #include <math.h>
 
 /* Where the bytes of a pixel are. */
@@ -99,6 +100,7 @@ jem_status jem__pixels_convert(const uint8_t *pixels, int64_t width, int64_t hei
 {
     const pixel_layout *l = layout_of(format);
     jem_status status = JEM_OK;
+    if (!l) return jem__fail(JEM_ERROR_ARGUMENT, "pixel format %d is none", (int)format);
     for (int64_t k = 0; !status && k < c; k++)
         status =
             plane(pixels, width, height, stride, l, c == 1 ? LUMA : (int)k, h, w, x + k * h * w);
