@@ -54,18 +54,24 @@ static void *caller(void *user)
     return (void *)bad;
 }
 
-START_TEST(many_callers)
+/* On six threads at once, with a pool of two workers; each returns NULL if all is well. */
+static void from_six_threads(void *(*run)(void *))
 {
     jem__pool *pool;
     pthread_t threads[6];
     void *bad;
     OK(jem__pool_create(&pool, 2));
-    for (int i = 0; i < 6; i++) ck_assert_int_eq(pthread_create(&threads[i], 0, caller, pool), 0);
+    for (int i = 0; i < 6; i++) ck_assert_int_eq(pthread_create(&threads[i], 0, run, pool), 0);
     for (int i = 0; i < 6; i++) {
         pthread_join(threads[i], &bad);
         ck_assert_ptr_null(bad);
     }
     jem__pool_destroy(pool, 0);
+}
+
+START_TEST(many_callers)
+{
+    from_six_threads(caller);
 }
 END_TEST
 
@@ -148,16 +154,7 @@ static void *crowd(void *user)
 
 START_TEST(callers_are_counted)
 {
-    jem__pool *pool;
-    pthread_t threads[6];
-    void *bad;
-    OK(jem__pool_create(&pool, 2));
-    for (int i = 0; i < 6; i++) ck_assert_int_eq(pthread_create(&threads[i], 0, crowd, pool), 0);
-    for (int i = 0; i < 6; i++) {
-        pthread_join(threads[i], &bad);
-        ck_assert_ptr_null(bad);
-    }
-    jem__pool_destroy(pool, 0);
+    from_six_threads(crowd);
 }
 END_TEST
 

@@ -323,5 +323,45 @@ START_TEST(errors)
 }
 END_TEST
 
+/* ---- A caller with little stack (docs/threads.md) ---- */
+
+static void *all_of_it(void *user)
+{
+    static float x[BATCH * IMAGE], energy[BATCH];
+    jem_config *config = settings("trainer.iterations=2");
+    jem_context *context;
+    jem_model *model;
+    jem_dataset *data;
+    jem_trainer *trainer;
+    images(x, BATCH);
+    OK(jem_context_create(&context, config));
+    OK(jem_dataset_open(&data, context, "glyphs:", config));
+    OK(jem_model_create(&model, context, config));
+    OK(jem_trainer_create(&trainer, model, data, config));
+    OK(jem_trainer_run(trainer, NULL));
+    OK(jem_trainer_save(trainer, test_path("checkpoint")));
+    OK(jem_trainer_resume(trainer, test_path("checkpoint")));
+    OK(jem_model_energy(model, x, NULL, BATCH, energy));
+    jem_trainer_destroy(trainer);
+    jem_model_destroy(model);
+    jem_dataset_destroy(data);
+    jem_context_destroy(context);
+    jem_config_destroy(config);
+    return user;
+}
+
+START_TEST(small_stack)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    if (TEST_ASAN) return; /* its frames are larger */
+    pthread_attr_init(&attributes);
+    ck_assert_int_eq(pthread_attr_setstacksize(&attributes, 64 << 10), 0);
+    ck_assert_int_eq(pthread_create(&thread, &attributes, all_of_it, NULL), 0);
+    pthread_join(thread, NULL);
+    pthread_attr_destroy(&attributes);
+}
+END_TEST
+
 TESTS("sharing", one_model, trainers, moving_handles, cancel_from_a_thread,
-      cancel_from_a_signal_handler, errors)
+      cancel_from_a_signal_handler, errors, small_stack)
