@@ -7,8 +7,9 @@ usage: tables.py TABLE --data DIR [--jem build/examples/cli/jem] [--folder runs/
 TABLE is a name of TABLES below. DIR holds mnist/ and notmnist/ (idx), cifar10/ (the binary
 version) and tinyimagenet32/ (likewise), whatever the table needs.
 A measured run is a line in FOLDER/TABLE.jsonl and is not made again; a run that was stopped
-goes on at its checkpoint. Several may work on one folder, each at seeds of its own. --print: no runs, only the table of what is there: the mean over
-seeds and, from two on, the largest distance from it.
+goes on at its checkpoint. Several may work on one folder, each at seeds of its own.
+--print: no runs, only the table of what is there: the mean over seeds and, from two on, the
+largest distance from it.
 """
 import argparse
 import collections
