@@ -100,6 +100,11 @@ dnnl_status_t jem__post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float
     return dnnl_post_ops_append_eltwise(ops, kind, alpha, 0);
 }
 
+dnnl_status_t jem__post_sum(dnnl_post_ops_t ops)
+{
+    return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef);
+}
+
 #else
 
 static dnnl_status_t keep(jem__md *md, const dnnl_memory_desc_t *value)
@@ -203,6 +208,11 @@ dnnl_status_t jem__pd_matmul(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, je
 dnnl_status_t jem__post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha)
 {
     return dnnl_post_ops_append_eltwise(ops, 1, kind, alpha, 0);
+}
+
+dnnl_status_t jem__post_sum(dnnl_post_ops_t ops)
+{
+    return dnnl_post_ops_append_sum(ops, 1);
 }
 
 #endif

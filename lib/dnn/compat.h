@@ -30,6 +30,7 @@ int jem__md_blocking(jem__md md, jem__blocking *out);
 dnnl_data_type_t jem__md_type(jem__md md);
 
 dnnl_status_t jem__post_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha);
+dnnl_status_t jem__post_sum(dnnl_post_ops_t ops); /* results are added to what is there */
 
 typedef struct jem__geometry {
     dnnl_dims_t strides, dilates, pad_low, pad_high;

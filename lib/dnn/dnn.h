@@ -73,6 +73,11 @@ jem_status jem__primitive_weights(jem__primitive **p, jem__engine *e, const jem_
    by row and a_step, c_step floats after the one before; B in a layout of its own. */
 jem_status jem__primitive_products(jem__primitive **p, jem__engine *e, int64_t count, int64_t rows,
                                    int64_t inner, int64_t columns, int64_t a_step, int64_t c_step);
+/* C[i] = A[i]^T B[i], or C[i] += with `adds`: A inner x rows, B inner x columns, their rows as
+   above; C row by row without gaps. */
+jem_status jem__primitive_transposed_products(jem__primitive **p, jem__engine *e, int64_t count,
+                                              int64_t rows, int64_t inner, int64_t columns,
+                                              int64_t a_step, int64_t b_step, int32_t adds);
 jem_status jem__primitive_reorder(jem__primitive **p, jem__engine *e, const jem__layout *from,
                                   const jem__layout *to);
 void jem__primitive_destroy(jem__primitive *p);

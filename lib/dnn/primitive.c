@@ -252,35 +252,62 @@ jem_status jem__primitive_weights(jem__primitive **p, jem__engine *e, const jem_
     return create(p, e, c, WEIGHTS);
 }
 
-jem_status jem__primitive_products(jem__primitive **out, jem__engine *e, int64_t count,
-                                   int64_t rows, int64_t inner, int64_t columns, int64_t a_step,
-                                   int64_t c_step)
+/* From parts (which are cleared) whose making came to a status: count, rows, inner, columns. */
+static jem_status products_create(jem__primitive **out, jem__engine *e, struct parts *parts,
+                                  dnnl_status_t status, const int64_t size[4])
 {
     jem__primitive *p = NULL;
+    jem_status memory = jem__calloc(&p, 1, sizeof *p);
+    *out = NULL;
+    if (!memory && !status)
+        status = jem__pd_matmul(&p->pd, (dnnl_engine_t)e, parts->src, parts->weights, parts->dst,
+                                parts->attr);
+    if (!memory && !status) status = finish(p, uses[PRODUCTS].roles, uses[PRODUCTS].arguments);
+    parts_clear(parts);
+    if (memory) return memory;
+    if (status) {
+        char what[256];
+        snprintf(what, sizeof what, "%" PRId64 " matrix products %" PRId64 "x%" PRId64 "x%" PRId64,
+                 size[0], size[1], size[2], size[3]);
+        jem__primitive_destroy(p);
+        return jem__dnn_fail(status, what);
+    }
+    *out = p;
+    return JEM_OK;
+}
+
+jem_status jem__primitive_products(jem__primitive **p, jem__engine *e, int64_t count, int64_t rows,
+                                   int64_t inner, int64_t columns, int64_t a_step, int64_t c_step)
+{
     struct parts parts = {0};
     int64_t a[] = {count, rows, inner}, b[] = {count, inner, columns}, c[] = {count, rows, columns};
-    *out = NULL;
-    JEM__TRY(jem__calloc(&p, 1, sizeof *p));
     dnnl_status_t status =
         jem__md_strided(&parts.src, 3, a, dnnl_f32, (int64_t[]){a_step, inner, 1});
     if (!status) status = jem__md_create(&parts.weights, 3, b, dnnl_f32, dnnl_format_tag_any);
     if (!status)
         status = jem__md_strided(&parts.dst, 3, c, dnnl_f32, (int64_t[]){c_step, columns, 1});
     if (!status) status = attr_create(&parts.attr);
+    return products_create(p, e, &parts, status, (int64_t[]){count, rows, inner, columns});
+}
+
+jem_status jem__primitive_transposed_products(jem__primitive **p, jem__engine *e, int64_t count,
+                                              int64_t rows, int64_t inner, int64_t columns,
+                                              int64_t a_step, int64_t b_step, int32_t adds)
+{
+    struct parts parts = {0};
+    int64_t a[] = {count, rows, inner}, b[] = {count, inner, columns}, c[] = {count, rows, columns};
+    dnnl_post_ops_t ops = NULL;
+    dnnl_status_t status =
+        jem__md_strided(&parts.src, 3, a, dnnl_f32, (int64_t[]){a_step, 1, rows});
     if (!status)
-        status = jem__pd_matmul(&p->pd, (dnnl_engine_t)e, parts.src, parts.weights, parts.dst,
-                                parts.attr);
-    if (!status) status = finish(p, uses[PRODUCTS].roles, uses[PRODUCTS].arguments);
-    parts_clear(&parts);
-    if (status) {
-        char what[256];
-        snprintf(what, sizeof what, "%" PRId64 " matrix products %" PRId64 "x%" PRId64 "x%" PRId64,
-                 count, rows, inner, columns);
-        jem__primitive_destroy(p);
-        return jem__dnn_fail(status, what);
-    }
-    *out = p;
-    return JEM_OK;
+        status = jem__md_strided(&parts.weights, 3, b, dnnl_f32, (int64_t[]){b_step, columns, 1});
+    if (!status) status = jem__md_create(&parts.dst, 3, c, dnnl_f32, dnnl_abc);
+    if (!status) status = attr_create(&parts.attr);
+    if (!status && adds) status = dnnl_post_ops_create(&ops);
+    if (!status && adds) status = jem__post_sum(ops);
+    if (!status && adds) status = dnnl_primitive_attr_set_post_ops(parts.attr, ops);
+    if (ops) dnnl_post_ops_destroy(ops);
+    return products_create(p, e, &parts, status, (int64_t[]){count, rows, inner, columns});
 }
 
 jem_status jem__primitive_reorder(jem__primitive **out, jem__engine *e, const jem__layout *from,

@@ -72,15 +72,15 @@ static jem_status forward(jem__plan *plan, int32_t index)
     return JEM_OK;
 }
 
-static jem_status weights(jem__plan *plan, const jem__node *node, const struct jem__value *in,
-                          const struct jem__value *out)
+static jem_status direct_weights(jem__plan *plan, const jem__node *node, const jem__convolution *c,
+                                 const struct jem__value *in, const struct jem__value *out,
+                                 int32_t *dw, int32_t *db)
 {
-    jem__convolution c = geometry(plan, node);
     jem__primitive *p = NULL;
     const jem__layout *plain;
-    int64_t shape[] = {c.oc, c.ic, c.kernel, c.kernel};
-    int32_t b[4], dw;
-    JEM__TRY(jem__primitive_weights(&p, jem__model_engine(plan->model), &c));
+    int64_t shape[] = {c->oc, c->ic, c->kernel, c->kernel};
+    int32_t b[4];
+    JEM__TRY(jem__primitive_weights(&p, jem__model_engine(plan->model), c));
     JEM__TRY(jem__plan_keep(plan, p));
     const jem__layout *packed = jem__primitive_layout(p, JEM__WEIGHTS_DIFF_WEIGHTS);
     JEM__TRY(jem__plan_as(plan, in->buffer, in->layout, jem__primitive_layout(p, JEM__WEIGHTS_SRC),
@@ -89,14 +89,26 @@ static jem_status weights(jem__plan *plan, const jem__node *node, const struct j
                           jem__primitive_layout(p, JEM__WEIGHTS_DIFF_DST),
                           &b[JEM__WEIGHTS_DIFF_DST]));
     JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(packed), &b[JEM__WEIGHTS_DIFF_WEIGHTS]));
-    JEM__TRY(jem__plan_buffer(plan,
-                              jem__layout_bytes(jem__primitive_layout(p, JEM__WEIGHTS_DIFF_BIAS)),
-                              &b[JEM__WEIGHTS_DIFF_BIAS]));
+    JEM__TRY(jem__plan_buffer(
+        plan, jem__layout_bytes(jem__primitive_layout(p, JEM__WEIGHTS_DIFF_BIAS)), db));
+    b[JEM__WEIGHTS_DIFF_BIAS] = *db;
     JEM__TRY(jem__plan_call(plan, node, p, b));
     JEM__TRY(jem__plan_layout(plan, JEM__F32, 4, shape, &plain));
-    JEM__TRY(jem__plan_as(plan, b[JEM__WEIGHTS_DIFF_WEIGHTS], packed, plain, &dw));
+    return jem__plan_as(plan, b[JEM__WEIGHTS_DIFF_WEIGHTS], packed, plain, dw);
+}
+
+static jem_status weights(jem__plan *plan, const jem__node *node, const struct jem__value *in,
+                          const struct jem__value *out)
+{
+    jem__convolution c = geometry(plan, node);
+    int64_t edge = jem__winograd_edge(plan, &c, in->layout), block = jem__layout_block(in->layout);
+    int32_t dw, db;
+    if (block != jem__layout_block(out->layout)) edge = 0;
+    JEM__TRY(edge ? jem__winograd_weights_step(plan, node, &c, edge, block, in->buffer,
+                                               out->gradient, &dw, &db)
+                  : direct_weights(plan, node, &c, in, out, &dw, &db));
     JEM__TRY(jem__plan_gradient_out(plan, node->parameter[0], dw));
-    return jem__plan_gradient_out(plan, node->parameter[1], b[JEM__WEIGHTS_DIFF_BIAS]);
+    return jem__plan_gradient_out(plan, node->parameter[1], db);
 }
 
 /* The input gradient of stride 1 is itself a convolution, with turned weights:

@@ -3,6 +3,7 @@
 #include "model/winograd.h"
 #include "base/status.h"
 #include "model/parameters.h"
+#include <string.h>
 
 enum {
     FEWEST_TILES = 16, /* a product of fewer rows costs more than it saves */
@@ -54,7 +55,8 @@ static jem__tiling tiling_of(const jem__convolution *c, int64_t edge, int64_t b)
 }
 
 /* The first three are the products', as is SCRATCH where they need one. */
-enum { A = JEM__PRODUCTS_A, C = JEM__PRODUCTS_C, SCRATCH, FROM, BIAS, TO, BUFFERS };
+enum { A = JEM__PRODUCTS_A, B = JEM__PRODUCTS_B, C = JEM__PRODUCTS_C, SCRATCH };
+enum { FROM = SCRATCH + 1, BIAS, TO, BUFFERS };
 
 /* The last batch begins early enough to be a whole one, and skips what is done. */
 static void run(const jem__step *step, jem__slot *slot)
@@ -85,9 +87,59 @@ jem_status jem__winograd_step(jem__plan *plan, const jem__filter *f)
     JEM__TRY(jem__plan_keep(plan, p));
     JEM__TRY(jem__plan_buffer(plan, places * a * 4, &b[A]));
     JEM__TRY(jem__plan_buffer(plan, places * c * 4, &b[C]));
-    JEM__TRY(jem__plan_packed(plan, f->node->parameter[0], form,
-                              jem__primitive_layout(p, JEM__PRODUCTS_B), &b[JEM__PRODUCTS_B]));
+    JEM__TRY(
+        jem__plan_packed(plan, f->node->parameter[0], form, jem__primitive_layout(p, B), &b[B]));
     if (jem__primitive_scratch(p) > 0)
         JEM__TRY(jem__plan_buffer(plan, jem__primitive_scratch(p), &b[SCRATCH]));
     return jem__plan_tiled(plan, f->node, run, p, &t, b, BUFFERS);
+}
+
+/* ---- The gradient by the weights ---- */
+
+/* A: transformed derivatives, B: transformed source, C: what their products sum to. DB has
+   room for two: sums over all tiles, and over those of a batch. */
+enum { X = SCRATCH + 1, DY, DW, DB, GRADIENT_BUFFERS };
+
+static void run_weights(const jem__step *step, jem__slot *slot)
+{
+    const jem__tiling *t = step->tiling;
+    const jem__winograd *k = jem__winograd_here();
+    float *a = jem__slot_data(slot, step->buffer[A]), *b = jem__slot_data(slot, step->buffer[B]);
+    float *c = jem__slot_data(slot, step->buffer[C]), *db = jem__slot_data(slot, step->buffer[DB]);
+    int64_t all = jem__tiling_tiles(t);
+    memset(db, 0, (size_t)t->oc * sizeof *db);
+    if (t->batch < all) memset(c, 0, (size_t)(jem__tiling_places(t) * t->oc * t->ic) * sizeof *c);
+    for (int64_t i = 0; i < all && !slot->status; i += t->batch) {
+        int64_t first = i + t->batch <= all ? i : all - t->batch;
+        k->out_back(t, jem__slot_data(slot, step->buffer[DY]), first, i - first, a, db + t->oc);
+        k->in(t, jem__slot_data(slot, step->buffer[X]), first, b);
+        slot->status = jem__call_run(slot->calls[slot->at], slot->stream);
+        jem__kernels_here()->add(db, db + t->oc, db, t->oc);
+    }
+    k->weights_back(t, c, jem__slot_data(slot, step->buffer[DW]));
+}
+
+jem_status jem__winograd_weights_step(jem__plan *plan, const jem__node *node,
+                                      const jem__convolution *c, int64_t edge, int64_t block,
+                                      int32_t x, int32_t dy, int32_t *dw, int32_t *db)
+{
+    jem__tiling t = tiling_of(c, edge, block);
+    int64_t places = jem__tiling_places(&t), from = jem__tiling_stride(&t, t.ic),
+            to = jem__tiling_stride(&t, t.oc);
+    int32_t b[GRADIENT_BUFFERS] = {[SCRATCH] = -1, [X] = x, [DY] = dy};
+    jem__primitive *p = NULL;
+    JEM__TRY(jem__primitive_transposed_products(&p, jem__model_engine(plan->model), places, t.oc,
+                                                t.batch, t.ic, to, from,
+                                                t.batch < jem__tiling_tiles(&t)));
+    JEM__TRY(jem__plan_keep(plan, p));
+    JEM__TRY(jem__plan_buffer(plan, places * to * 4, &b[A]));
+    JEM__TRY(jem__plan_buffer(plan, places * from * 4, &b[B]));
+    JEM__TRY(jem__plan_buffer(plan, places * t.oc * t.ic * 4, &b[C]));
+    if (jem__primitive_scratch(p) > 0)
+        JEM__TRY(jem__plan_buffer(plan, jem__primitive_scratch(p), &b[SCRATCH]));
+    JEM__TRY(jem__plan_buffer(plan, t.oc * t.ic * 9 * 4, &b[DW]));
+    JEM__TRY(jem__plan_buffer(plan, 2 * t.oc * 4, &b[DB]));
+    *dw = b[DW];
+    *db = b[DB];
+    return jem__plan_tiled(plan, node, run_weights, p, &t, b, GRADIENT_BUFFERS);
 }

@@ -19,4 +19,10 @@ typedef struct jem__filter {
 } jem__filter;
 jem_status jem__winograd_step(jem__plan *plan, const jem__filter *f);
 
+/* Gradients of c by its weights [oc][ic][3][3] and its bias [oc], from source x and
+   derivatives dy, buffers in blocks of b channels, into new buffers dw and db. */
+jem_status jem__winograd_weights_step(jem__plan *plan, const jem__node *node,
+                                      const jem__convolution *c, int64_t edge, int64_t b, int32_t x,
+                                      int32_t dy, int32_t *dw, int32_t *db);
+
 #endif

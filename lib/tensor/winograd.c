@@ -1,4 +1,5 @@
-/* The two transforms on images; compiled once for each instruction set. */
+/* The transforms on images, and the adjoints that gradients by weights need; compiled once
+   for each instruction set. */
 #include "tensor/winograd.h"
 #include "tensor/kernels.h"
 
@@ -49,6 +50,39 @@ INLINE void transform_out(int64_t edge, lanes m[MOST])
     lanes c = 0.25f * sum1 + 2.25f * sum3;
     lanes d = (0.125f * difference1 + 3.375f * difference3) + m[5];
     m[0] = a, m[1] = b, m[2] = c, m[3] = d;
+}
+
+/* A d, in place: the adjoint of transform_out. */
+INLINE void transform_out_back(int64_t edge, lanes d[MOST])
+{
+    if (edge == 2) {
+        lanes a = d[0], b = d[1];
+        d[1] = a + b, d[2] = a - b, d[3] = -b;
+        return;
+    }
+    lanes even1 = d[0] + 0.25f * d[2], odd1 = 0.5f * d[1] + 0.125f * d[3];
+    lanes even3 = d[0] + 2.25f * d[2], odd3 = 1.5f * d[1] + 3.375f * d[3];
+    d[5] = d[3];
+    d[1] = even1 + odd1;
+    d[2] = even1 - odd1;
+    d[3] = even3 + odd3;
+    d[4] = even3 - odd3;
+}
+
+/* G^T u, in place; three results. */
+INLINE void transform_weights_back(int64_t edge, lanes u[MOST])
+{
+    if (edge == 2) {
+        lanes even = 0.5f * (u[1] + u[2]), odd = 0.5f * (u[1] - u[2]);
+        u[0] = u[0] + even, u[1] = odd, u[2] = even + u[3];
+        return;
+    }
+    lanes sum1 = u[1] + u[2], difference1 = u[1] - u[2];
+    lanes sum3 = u[3] + u[4], difference3 = u[3] - u[4];
+    lanes a = (16.f / 9 * u[0] + 1.f / 9 * sum3) - sum1;
+    lanes b = 1.f / 6 * difference3 - 0.5f * difference1;
+    lanes c = 0.25f * (sum3 - sum1) + u[5];
+    u[0] = a, u[1] = b, u[2] = c;
 }
 
 /* ---- A tile ---- */
@@ -175,4 +209,92 @@ static void out(const jem__tiling *t, const float *m, int64_t first, int64_t ski
         images_out(t, 4, m, first, skip, bias, y);
 }
 
-const jem__winograd JEM__TABLE = {in, out};
+/* ---- The adjoints ---- */
+
+/* Returns the sum of the tile's numbers. */
+INLINE lanes tile_out_back(const jem__tiling *t, int64_t edge, const float *dy, int64_t rows,
+                           int64_t columns, int64_t stride, float *m)
+{
+    lanes d[MOST][MOST], sum = {0};
+    int64_t side = edge + 2;
+    for (int64_t i = 0; i < edge; i++) {
+        for (int64_t j = 0; j < edge; j++) {
+            d[i][j] = (lanes){0};
+            if (i < rows && j < columns)
+                d[i][j] = *(const unaligned *)(dy + (i * t->ow + j) * t->b);
+            sum += d[i][j];
+        }
+        transform_out_back(edge, d[i]);
+    }
+    for (int64_t j = 0; j < side; j++) {
+        lanes column_of[MOST];
+        for (int64_t i = 0; i < edge; i++) column_of[i] = d[i][j];
+        transform_out_back(edge, column_of);
+        for (int64_t i = 0; i < side; i++)
+            *(unaligned *)(m + (i * side + j) * stride) = column_of[i];
+    }
+    return sum;
+}
+
+INLINE void images_out_back(const jem__tiling *t, int64_t edge, const float *dy, int64_t first,
+                            int64_t skip, float *m, float *sums)
+{
+    int64_t stride = jem__tiling_stride(t, t->oc), blocks = t->oc / t->b;
+    for (int64_t c = 0; c < t->oc; c++) sums[c] = 0;
+    for (int64_t i = 0; i < t->batch; i++) {
+        place p = place_of(t, first + i);
+        int64_t rows = i < skip ? 0 : t->oh - p.row, columns = t->ow - p.column;
+        for (int64_t c = 0; c < t->oc; c += LANES) {
+            const float *from =
+                dy +
+                ((p.image * blocks + c / t->b) * t->oh * t->ow + p.row * t->ow + p.column) * t->b +
+                c % t->b;
+            float *to = m + i * t->oc + c;
+            *(unaligned *)(sums + c) +=
+                rows >= edge && columns >= edge
+                    ? tile_out_back(t, edge, from, edge, edge, stride, to)
+                    : tile_out_back(t, edge, from, rows, columns, stride, to);
+        }
+    }
+}
+
+static void out_back(const jem__tiling *t, const float *dy, int64_t first, int64_t skip, float *m,
+                     float *sums)
+{
+    if (t->edge == 2)
+        images_out_back(t, 2, dy, first, skip, m, sums);
+    else
+        images_out_back(t, 4, dy, first, skip, m, sums);
+}
+
+/* Kernels of LANES input channels: step floats from one place to the next. */
+INLINE void kernels_back(int64_t edge, const float *u, int64_t step, float *dw)
+{
+    lanes d[MOST][MOST], taps[9];
+    int64_t side = edge + 2;
+    for (int64_t i = 0; i < side; i++) {
+        for (int64_t j = 0; j < side; j++)
+            d[i][j] = *(const unaligned *)(u + (i * side + j) * step);
+        transform_weights_back(edge, d[i]);
+    }
+    for (int64_t j = 0; j < 3; j++) {
+        lanes column_of[MOST];
+        for (int64_t i = 0; i < side; i++) column_of[i] = d[i][j];
+        transform_weights_back(edge, column_of);
+        for (int64_t i = 0; i < 3; i++) taps[3 * i + j] = column_of[i];
+    }
+    for (int64_t l = 0; l < LANES; l++)
+        for (int64_t k = 0; k < 9; k++) dw[9 * l + k] = taps[k][l];
+}
+
+static void weights_back(const jem__tiling *t, const float *u, float *dw)
+{
+    int64_t all = t->oc * t->ic;
+    for (int64_t i = 0; i < all; i += LANES)
+        if (t->edge == 2)
+            kernels_back(2, u + i, all, dw + 9 * i);
+        else
+            kernels_back(4, u + i, all, dw + 9 * i);
+}
+
+const jem__winograd JEM__TABLE = {in, out, out_back, weights_back};

@@ -6,6 +6,7 @@
    those of one place in all tiles, times the transformed weights of that place,
    are one matrix product; a transform back gives the outputs. edge 4: 36
    products for 16 outputs that 144 would take directly; edge 2: 16 for 36.
+   The gradient by the weights takes the same steps backwards, and as many products.
 
    The interpolation points of edge 4 are 0, 1/2, -1/2, 3/2, -3/2 and infinity:
    the rounding error is about twice that of the direct sum, a third of that of
@@ -34,6 +35,13 @@ typedef struct jem__winograd {
        first+skip..first+batch-1. */
     void (*out)(const jem__tiling *t, const float *m, int64_t first, int64_t skip,
                 const float *bias, float *y);
+    /* For the gradient by the weights, a sum over tiles of products in place of a sum over
+       channels: dy into m [(edge+2)^2][batch][oc], zeros for the tiles before first+skip,
+       and the sum of each channel over the others into sums [oc]; */
+    void (*out_back)(const jem__tiling *t, const float *dy, int64_t first, int64_t skip, float *m,
+                     float *sums);
+    /* and the sums of products u [(edge+2)^2][oc][ic] into dw [oc][ic][3][3]. */
+    void (*weights_back)(const jem__tiling *t, const float *u, float *dw);
 } jem__winograd;
 
 const jem__winograd *jem__winograd_here(void);

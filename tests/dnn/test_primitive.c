@@ -231,7 +231,6 @@ START_TEST(convolutions)
 }
 END_TEST
 
-/* There and back through the layouts that convolutions choose: nothing is lost. */
 /* Batches of products with rows apart, as Winograd's method needs them. */
 START_TEST(matrix_products)
 {
@@ -280,6 +279,49 @@ START_TEST(matrix_products)
 }
 END_TEST
 
+/* The same with A transposed, into C or onto it; whole numbers: exact. */
+START_TEST(transposed_products)
+{
+    static const int64_t shapes[][4] = {{16, 24, 5, 8}, {36, 16, 64, 32}, {1, 1, 3, 1}};
+    begin();
+    for (int s = 0; s < 6; s++) {
+        int64_t count = shapes[s / 2][0], rows = shapes[s / 2][1], inner = shapes[s / 2][2],
+                columns = shapes[s / 2][3], a_step = inner * rows + 16,
+                b_step = inner * columns + 16;
+        int32_t adds = s % 2;
+        jem__primitive *p;
+        jem__call *call;
+        OK(jem__primitive_transposed_products(&p, engine, count, rows, inner, columns, a_step,
+                                              b_step, adds));
+        float *a = calloc((size_t)(count * a_step), 4), *b = calloc((size_t)(count * b_step), 4);
+        float *c = calloc((size_t)(count * rows * columns), 4);
+        for (int64_t i = 0; i < count * a_step; i++) a[i] = (float)(i * 7 % 23 - 11);
+        for (int64_t i = 0; i < count * b_step; i++) b[i] = (float)(i * 5 % 19 - 9);
+        for (int64_t i = 0; i < count * rows * columns; i++) c[i] = (float)(i % 3);
+        void *memory[4] = {a, b, c, NULL};
+        if (jem__primitive_scratch(p)) OK(jem__alloc(&memory[3], jem__primitive_scratch(p), 1));
+        OK(jem__call_create(&call, p, engine, memory));
+        OK(jem__call_run(call, stream));
+        for (int64_t i = 0; i < count * rows * columns; i++) {
+            int64_t g = i / rows / columns, r = i / columns % rows, k = i % columns;
+            double want = adds ? (double)(i % 3) : 0;
+            for (int64_t j = 0; j < inner; j++)
+                want +=
+                    (double)a[g * a_step + j * rows + r] * (double)b[g * b_step + j * columns + k];
+            ck_assert_double_eq((double)c[i], want);
+        }
+        jem__call_destroy(call);
+        jem__primitive_destroy(p);
+        jem__free(memory[3]);
+        free(a);
+        free(b);
+        free(c);
+    }
+    end();
+}
+END_TEST
+
+/* There and back through the layouts that convolutions choose: nothing is lost. */
 START_TEST(reorders_are_exact)
 {
     begin();
@@ -348,5 +390,5 @@ START_TEST(own_kernels_keep_to_the_limit)
 }
 END_TEST
 
-TESTS("primitive", convolutions, matrix_products, reorders_are_exact, failures_are_reported,
-      own_kernels_keep_to_the_limit)
+TESTS("primitive", convolutions, matrix_products, transposed_products, reorders_are_exact,
+      failures_are_reported, own_kernels_keep_to_the_limit)

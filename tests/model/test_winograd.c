@@ -96,6 +96,57 @@ START_TEST(methods_agree)
 }
 END_TEST
 
+/* Of the sum of the first logit over n images, in a batch: all weights, one after the other. */
+static float *weight_gradients(jem_model *model, const float *x, int64_t n, int64_t *total)
+{
+    float logits[MOST * 3], dlogits[MOST * 3] = {0}, *gradients = NULL;
+    jem_pass *pass;
+    for (int64_t i = 0; i < n; i++) dlogits[3 * i] = 1;
+    OK(jem_pass_create(&pass, model, JEM_PASS_TRAIN, n));
+    OK(jem_pass_forward(pass, x, n, logits, MOST * 3));
+    OK(jem_pass_backward(pass, dlogits, JEM_GRADIENT_PARAMETERS, NULL));
+    jem_pass_destroy(pass);
+    *total = 0;
+    for (int64_t i = 0, elements; i < jem_model_parameter_count(model); i++) {
+        OK(jem_model_parameter_info(model, i, NULL, NULL, NULL, &elements, NULL));
+        gradients = realloc(gradients, (size_t)(*total + elements) * sizeof *gradients);
+        OK(jem_model_gradient_get(model, i, gradients + *total, elements));
+        *total += elements;
+    }
+    return gradients;
+}
+
+/* Sizes that are no multiple of a tile's, and batches of tiles whose last one overlaps. */
+START_TEST(weight_gradients_agree)
+{
+    static const char *const settings[] = {"model.slice=8", "model.slice=5",
+                                           "model.height=13 model.width=9 model.channels=1",
+                                           "model.height=31 model.width=30"};
+    static const char *const methods[] = {"exact", "fast"};
+    jem_context *context = test_context(2);
+    for (int i = 0; i < 8; i++) {
+        char text[256];
+        int64_t pixels, n = i % 2 ? 9 : 6, all;
+        snprintf(text, sizeof text, "%s model.convolution=direct", settings[i / 2]);
+        jem_model *plain = model_of(context, text);
+        snprintf(text, sizeof text, "%s model.convolution=%s", settings[i / 2], methods[i % 2]);
+        jem_model *model = model_of(context, text);
+        float *x = images(model, n, &pixels);
+        float *got = weight_gradients(model, x, n, &all),
+              *want = weight_gradients(plain, x, n, &all);
+        double d = distance(got, want, all);
+        ck_assert_double_gt(d, 0); /* the methods differ */
+        ck_assert_double_lt(d, i % 2 ? 5e-6 : 2e-6);
+        free(x);
+        free(got);
+        free(want);
+        jem_model_destroy(model);
+        jem_model_destroy(plain);
+    }
+    jem_context_destroy(context);
+}
+END_TEST
+
 /* Threads share out slices; the products of one slice are one thread's. */
 START_TEST(threads_do_not_matter)
 {
@@ -138,4 +189,5 @@ START_TEST(weights_are_followed)
 }
 END_TEST
 
-TESTS("winograd", methods_agree, threads_do_not_matter, weights_are_followed)
+TESTS("winograd", methods_agree, weight_gradients_agree, threads_do_not_matter,
+      weights_are_followed)

@@ -145,6 +145,87 @@ START_TEST(direct_sums_agree)
 }
 END_TEST
 
+static double dot(const float *a, const float *b, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+/* <out(m), dy> = <m, out_back(dy)>, batch by batch; sums are those of dy. */
+static void check_out_back(const jem__winograd *k, const jem__tiling *t, const jem__winograd *plain)
+{
+    int64_t all = jem__tiling_tiles(t), size = t->n * t->oc * t->oh * t->ow;
+    int64_t stride = jem__tiling_stride(t, t->oc), products = jem__tiling_places(t) * stride;
+    float *dy = random_floats(size, 1), *m = random_floats(products, 2);
+    float *back = calloc((size_t)products, 4), *again = calloc((size_t)products, 4);
+    float sums[64], same[64];
+    double bias[64] = {0};
+    for (int64_t i = 0; i < all; i += t->batch) {
+        int64_t first = i + t->batch <= all ? i : all - t->batch;
+        float *y = calloc((size_t)size, 4);
+        k->out(t, m, first, i - first, NULL, y);
+        k->out_back(t, dy, first, i - first, back, sums);
+        plain->out_back(t, dy, first, i - first, again, same);
+        ck_assert_mem_eq(back, again, (size_t)products * 4);
+        ck_assert_mem_eq(sums, same, (size_t)t->oc * 4);
+        double there = dot(y, dy, size), here = 0;
+        for (int64_t g = 0; g < jem__tiling_places(t); g++)
+            here += dot(m + g * stride, back + g * stride, t->batch * t->oc);
+        ck_assert_double_eq_tol(here, there, 1e-5 * (double)products);
+        for (int64_t c = 0; c < t->oc; c++) bias[c] += (double)sums[c];
+        free(y);
+    }
+    for (int64_t c = 0; c < t->oc; c++) {
+        double want = 0;
+        for (int64_t i = 0; i < t->n * t->oh * t->ow; i++)
+            want += (double)dy[at(t->oc, t->b, t->oh, t->ow, i / t->oh / t->ow, c,
+                                  i / t->ow % t->oh, i % t->ow)];
+        ck_assert_double_eq_tol(bias[c], want, 1e-4);
+    }
+    free(dy);
+    free(m);
+    free(back);
+    free(again);
+}
+
+/* <transformed weights, u> = <weights, weights_back(u)>. */
+static void check_weights_back(const jem__winograd *k, const jem__tiling *t,
+                               const jem__winograd *plain)
+{
+    int64_t size = t->oc * t->ic * 9, places = jem__tiling_places(t), area = t->oc * t->ic;
+    float *weights = random_floats(size, 3), *u = random_floats(places * area, 4);
+    float *there = calloc((size_t)(places * area), 4);
+    float *back = calloc((size_t)size, 4), *again = calloc((size_t)size, 4);
+    jem__winograd_weights(t->edge, weights, t->oc, t->ic, 0, there);
+    k->weights_back(t, u, back);
+    plain->weights_back(t, u, again);
+    ck_assert_mem_eq(back, again, (size_t)size * 4);
+    double want = 0; /* there is [places][ic][oc], u [places][oc][ic] */
+    for (int64_t i = 0; i < places * area; i++) {
+        int64_t g = i / area, c = i % area / t->oc, o = i % t->oc;
+        want += (double)there[i] * (double)u[g * area + o * t->ic + c];
+    }
+    ck_assert_double_eq_tol(dot(weights, back, size), want, 1e-6 * (double)size);
+    free(weights);
+    free(u);
+    free(there);
+    free(back);
+    free(again);
+}
+
+START_TEST(adjoints)
+{
+    for (int i = 0; i < SHAPES; i++)
+        for (int32_t isa = 0; isa < JEM__ISA_COUNT; isa++) {
+            if (!jem__isa_runs(isa)) continue;
+            jem__tiling t = tiling_of(&shapes[i], 0);
+            check_out_back(jem__winograd_of(isa), &t, jem__winograd_of(0));
+            check_weights_back(jem__winograd_of(isa), &t, jem__winograd_of(0));
+        }
+}
+END_TEST
+
 /* Distances between matrices share no set of the cache: an odd number of lines. */
 START_TEST(matrices_do_not_collide)
 {
@@ -154,4 +235,4 @@ START_TEST(matrices_do_not_collide)
 }
 END_TEST
 
-TESTS("winograd", direct_sums_agree, matrices_do_not_collide)
+TESTS("winograd", direct_sums_agree, adjoints, matrices_do_not_collide)
