@@ -15,44 +15,70 @@ static int64_t inputs(const jem__step *step, const jem__slot *slot)
     return s.c * s.h * s.w;
 }
 
+/* Outputs outside: a row of weights, which may be long, is read once for all images. */
 static void linear_forward(const jem__step *step, jem__slot *slot)
 {
-    int64_t c = inputs(step, slot), k = step->node->shape.c;
+    int64_t c = inputs(step, slot), k = step->node->shape.c, n = slot->plan->n, j = 0;
+    const jem__kernels *kernels = jem__kernels_here();
     const float *x = jem__slot_data(slot, step->buffer[X]);
     const float *w = jem__slot_data(slot, step->buffer[W]);
     const float *b = jem__slot_data(slot, step->buffer[B]);
-    float *y = jem__slot_data(slot, step->buffer[Y]);
-    for (int64_t i = 0; i < slot->plan->n; i++)
-        for (int64_t j = 0; j < k; j++)
-            y[i * k + j] = b[j] + jem__kernels_here()->dot(x + i * c, w + j * c, c);
+    float *y = jem__slot_data(slot, step->buffer[Y]), sums[4];
+    for (; j + 4 <= k; j += 4)
+        for (int64_t i = 0; i < n; i++) {
+            kernels->dot4(x + i * c, w + j * c, c, c, sums);
+            for (int64_t r = 0; r < 4; r++) y[i * k + j + r] = b[j + r] + sums[r];
+        }
+    for (; j < k; j++)
+        for (int64_t i = 0; i < n; i++) y[i * k + j] = b[j] + kernels->dot(x + i * c, w + j * c, c);
+}
+
+/* rows x inner numbers, `down` and `across` floats apart. */
+typedef struct matrix {
+    const float *a;
+    int64_t rows, inner, down, across;
+} matrix;
+
+/* y = A x for rows of c floats, piece by piece: pieces stay in the cache. */
+static void combine(const matrix *m, const float *x, float *y, int64_t c)
+{
+    enum { PIECE = 512 };
+    const jem__kernels *kernels = jem__kernels_here();
+    memset(y, 0, (size_t)(m->rows * c) * sizeof *y);
+    for (int64_t at = 0, size; at < c; at += size) {
+        int64_t j = 0;
+        size = c - at < PIECE ? c - at : PIECE;
+        for (; j + 4 <= m->inner; j += 4)
+            for (int64_t i = 0; i < m->rows; i++) {
+                const float *a = m->a + i * m->down + j * m->across;
+                float four[] = {a[0], a[m->across], a[2 * m->across], a[3 * m->across]};
+                kernels->axpy4(four, x + j * c + at, c, y + i * c + at, size);
+            }
+        for (; j < m->inner; j++)
+            for (int64_t i = 0; i < m->rows; i++)
+                kernels->axpy(m->a[i * m->down + j * m->across], x + j * c + at, y + i * c + at,
+                              size);
+    }
 }
 
 static void linear_data(const jem__step *step, jem__slot *slot)
 {
-    int64_t c = inputs(step, slot), k = step->node->shape.c, n = slot->plan->n;
-    const float *dy = jem__slot_data(slot, step->buffer[DY]);
-    const float *w = jem__slot_data(slot, step->buffer[BW]);
-    float *dx = jem__slot_data(slot, step->buffer[DX]);
-    memset(dx, 0, (size_t)(n * c) * sizeof *dx);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < k; j++)
-            jem__kernels_here()->axpy(dy[i * k + j], w + j * c, dx + i * c, c);
+    int64_t k = step->node->shape.c;
+    matrix dy = {jem__slot_data(slot, step->buffer[DY]), slot->plan->n, k, k, 1};
+    combine(&dy, jem__slot_data(slot, step->buffer[BW]), jem__slot_data(slot, step->buffer[DX]),
+            inputs(step, slot));
 }
 
 static void linear_weights(const jem__step *step, jem__slot *slot)
 {
-    int64_t c = inputs(step, slot), k = step->node->shape.c, n = slot->plan->n;
-    const float *x = jem__slot_data(slot, step->buffer[PX]);
+    int64_t k = step->node->shape.c, n = slot->plan->n;
     const float *dy = jem__slot_data(slot, step->buffer[PDY]);
-    float *dw = jem__slot_data(slot, step->buffer[DW]),
-          *db = jem__slot_data(slot, step->buffer[DB]);
-    memset(dw, 0, (size_t)(k * c) * sizeof *dw);
+    float *db = jem__slot_data(slot, step->buffer[DB]);
+    matrix turned = {dy, k, n, 1, k};
+    combine(&turned, jem__slot_data(slot, step->buffer[PX]), jem__slot_data(slot, step->buffer[DW]),
+            inputs(step, slot));
     memset(db, 0, (size_t)k * sizeof *db);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < k; j++) {
-            jem__kernels_here()->axpy(dy[i * k + j], x + i * c, dw + j * c, c);
-            db[j] += dy[i * k + j];
-        }
+    for (int64_t i = 0; i < n; i++) jem__kernels_here()->add(db, dy + i * k, db, k);
 }
 
 /* The input as plain float32 rows. */

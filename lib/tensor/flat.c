@@ -116,6 +116,38 @@ static float dot(const float *a, const float *b, int64_t n)
     return total;
 }
 
+static void axpy4(const float a[4], const float *restrict x, int64_t step, float *restrict y,
+                  int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float sum = y[i] + a[0] * x[i];
+        sum += a[1] * x[i + step];
+        sum += a[2] * x[i + 2 * step];
+        y[i] = sum + a[3] * x[i + 3 * step];
+    }
+}
+
+static void dot4(const float *a, const float *b, int64_t step, int64_t n, float out[4])
+{
+    float sums[4][16] = {{0}};
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        const float *x = a + i, *y = b + i;
+        for (int j = 0; j < 16; j++) {
+            sums[0][j] += x[j] * y[j];
+            sums[1][j] += x[j] * y[step + j];
+            sums[2][j] += x[j] * y[2 * step + j];
+            sums[3][j] += x[j] * y[3 * step + j];
+        }
+    }
+    for (; i < n; i++)
+        for (int r = 0; r < 4; r++) sums[r][i % 16] += a[i] * b[r * step + i];
+    for (int r = 0; r < 4; r++) {
+        out[r] = 0;
+        for (int j = 0; j < 16; j++) out[r] += sums[r][j];
+    }
+}
+
 static double sum_squares(const float *x, int64_t n)
 {
     double sums[8] = {0}, total = 0;
@@ -210,5 +242,6 @@ static void fill_uniform(jem__random *r, float low, float high, float *out, int6
 }
 
 extern const jem__kernels JEM__TABLE;
-const jem__kernels JEM__TABLE = {langevin,     sgd, adam, ascend, approach,    fill_normal,
-                                 fill_uniform, add, axpy, dot,    sum_squares, sum_product_squares};
+const jem__kernels JEM__TABLE = {
+    langevin, sgd,  adam, ascend, approach, fill_normal, fill_uniform,
+    add,      axpy, dot,  axpy4,  dot4,     sum_squares, sum_product_squares};

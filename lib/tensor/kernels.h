@@ -45,6 +45,10 @@ typedef struct jem__kernels {
     void (*add)(const float *a, const float *b, float *out, int64_t n); /* out = a + b */
     void (*axpy)(float a, const float *x, float *y, int64_t n);         /* y += a x */
     float (*dot)(const float *a, const float *b, int64_t n);
+    /* With four rows that are `step` floats apart, to the bit what these do one after the
+       other. */
+    void (*axpy4)(const float a[4], const float *x, int64_t step, float *y, int64_t n);
+    void (*dot4)(const float *a, const float *b, int64_t step, int64_t n, float out[4]);
     double (*sum_squares)(const float *x, int64_t n);
     double (*sum_product_squares)(const float *a, const float *b, int64_t n); /* sum (a b)^2 */
 } jem__kernels;

@@ -145,6 +145,25 @@ START_TEST(sums)
 }
 END_TEST
 
+START_TEST(four_rows_at_once)
+{
+    enum { ROW = 211, STEP = 240 };
+    float a[N], b[N], y[2][ROW], out[4], shares[4] = {0.3f, -2, 0, 7.1f};
+    fill(a, N, 9, -1, 1);
+    fill(b, N, 10, -1, 1);
+    EACH_ISA
+    for (int64_t n = 0; n <= ROW; n += n < 33 ? 1 : 89) {
+        const jem__kernels *k = jem__kernels_of(isa);
+        k->dot4(b, a, STEP, n, out);
+        for (int r = 0; r < 4; r++) ck_assert_float_eq(out[r], k->dot(b, a + r * STEP, n));
+        for (int j = 0; j < 2; j++) memcpy(y[j], b, sizeof y[j]);
+        k->axpy4(shares, a, STEP, y[0], n);
+        for (int r = 0; r < 4; r++) k->axpy(shares[r], a + r * STEP, y[1], n);
+        ck_assert_mem_eq(y[0], y[1], sizeof y[0]);
+    }
+}
+END_TEST
+
 START_TEST(random_numbers_have_the_same_bits)
 {
     EACH_ISA
@@ -167,4 +186,4 @@ START_TEST(random_numbers_have_the_same_bits)
 END_TEST
 
 TESTS("flat", langevin, langevin_tells_what_is_not_finite, optimizers_have_the_same_bits, sums,
-      random_numbers_have_the_same_bits)
+      four_rows_at_once, random_numbers_have_the_same_bits)
