@@ -1,6 +1,8 @@
 /* jem calibrate: what jem_model_predict decides by, kept in the model file. */
 #include "cli.h"
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct {
     const char *model, *data, *output;
@@ -86,47 +88,61 @@ static int finish(const images *set, jem_model *model)
     return code;
 }
 
+/* What jem train says in the metadata entry held_out. */
+typedef struct split {
+    int64_t count, images, seed; /* count 0: nothing was held out */
+} split;
+
 /* The images of the training data that the model was validated with, not trained on. */
-static int hold_out(images *set, const jem_model *model, const jem_config *recipe)
+static int hold_out(images *set, const split *s)
 {
-    int64_t count, seed;
-    int32_t own_seed;
     jem_dataset *held = NULL, *rest = NULL;
-    TRY(check(jem_config_get_i64(recipe, "trainer.validation", &count)));
-    if (count < 1) return fail("%s was trained without trainer.validation", given.model);
-    TRY(check(jem_config_is_set(recipe, "loader.seed", &own_seed)));
-    TRY(check(jem_config_get_i64(recipe, own_seed ? "loader.seed" : "trainer.seed", &seed)));
-    TRY(check(jem_dataset_split(&held, &rest, set->data, count, (uint64_t)seed)));
+    if (!s->count) return fail("%s was trained without trainer.validation", given.model);
+    if (s->images != set->count)
+        return fail("%s held out %" PRId64 " of %" PRId64 " images, but %s has %" PRId64
+                    ": expected the data, and limits, of training",
+                    given.model, s->count, s->images, set->name, set->count);
+    TRY(check(jem_dataset_split(&held, &rest, set->data, s->count, (uint64_t)s->seed)));
     jem_dataset_destroy(rest);
     jem_dataset_destroy(set->data);
     set->data = held;
-    set->count = count;
+    set->count = s->count;
     return 0;
 }
 
-static int take_held_out(images *set, const jem_model *model)
+/* With --held-out these; without, a word to those who name the images of training. */
+static int choose(images *set, const jem_model *model, const char *part)
 {
-    const settings none = {.count = 0};
-    jem_config *recipe = NULL;
-    TRY(check(jem_config_create(&recipe)));
-    int code = model_recipe(model, given.model, &none, recipe);
-    if (!code) code = hold_out(set, model, recipe);
-    jem_config_destroy(recipe);
-    return code;
+    char *text;
+    split s = {0};
+    TRY(metadata_text(model, "held_out", &text));
+    int found = !text || sscanf(text, "%" SCNd64 " of %" SCNd64 " images, seed %" SCNd64, &s.count,
+                                &s.images, &s.seed) == 3;
+    free(text);
+    if (!found) return fail("%s: its entry held_out is not what jem train wrote", given.model);
+    if (given.held_out) return hold_out(set, &s);
+    if (s.count && s.images == set->count && !strcmp(part, "train"))
+        fprintf(stderr,
+                "jem: %s has as many images as %s was trained on; of those, --held-out takes the "
+                "%" PRId64 " that training kept apart\n",
+                set->name, given.model, s.count);
+    return 0;
 }
 
 static int calibrate(jem_model **model, jem_context **context, jem_config **config, images *set)
 {
     int64_t c, h, w;
     int32_t chosen;
+    char part[16] = "train";
     TRY(check(jem_config_create(config)));
     TRY(settings_apply(&given.settings, *config));
     TRY(check(jem_config_is_set(*config, "dataset.split", &chosen)));
+    if (chosen) TRY(check(jem_config_get_str(*config, "dataset.split", part, sizeof part)));
     TRY(check(jem_context_create(context, *config)));
     TRY(model_open(model, *context, given.model, *config));
     TRY(check(jem_model_info(*model, &c, &h, &w, NULL, NULL)));
     TRY(images_open(set, *context, given.data, *config, chosen ? NULL : "train", c, h, w));
-    if (given.held_out) TRY(take_held_out(set, *model));
+    TRY(choose(set, *model, part));
     if (given.as_trained) TRY(model_recipe(*model, given.model, &given.settings, *config));
     TRY(check(jem_model_calibrate(*model, set->data, *config)));
     return finish(set, *model);

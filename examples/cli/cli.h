@@ -186,6 +186,8 @@ int model_recipe(const jem_model *model, const char *path, const settings *over,
                  jem_config *config);
 /* What jem calibrate left there, to be destroyed; NULL: nothing. */
 int model_calibration(const jem_model *model, jem_config **kept);
+/* Text of a metadata entry, to be freed; NULL: there is none. */
+int metadata_text(const jem_model *model, const char *key, char **text);
 /* Key and text of a metadata entry, both to be freed after 0. */
 int metadata_entry(const jem_model *model, int64_t index, char **key, char **text);
 int model_tell_precision(const jem_model *model, const jem_config *config);

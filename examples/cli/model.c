@@ -23,37 +23,48 @@ int model_open(jem_model **model, jem_context *context, const char *path, const 
     return model_tell_precision(*model, config);
 }
 
-int model_recipe(const jem_model *model, const char *path, const settings *over, jem_config *config)
+int metadata_text(const jem_model *model, const char *key, char **text)
 {
-    char text[8192];
-    if (jem_model_metadata_get(model, "training", text, sizeof text) < 0)
-        return fail("%s does not say how it was trained", path);
-    TRY(check(jem_config_parse(config, text)));
-    return settings_apply(over, config);
-}
-
-int model_calibration(const jem_model *model, jem_config **kept)
-{
-    char text[8192];
-    *kept = NULL;
-    if (jem_model_metadata_get(model, "calibration", text, sizeof text) < 0) return 0;
-    TRY(check(jem_config_create(kept)));
-    return check(jem_config_parse(*kept, text));
+    int64_t length = jem_model_metadata_get(model, key, NULL, 0);
+    *text = NULL;
+    if (length < 0) return 0;
+    *text = allocate(length + 1, 1);
+    if (!*text) return CODE_FAILED;
+    jem_model_metadata_get(model, key, *text, length + 1);
+    return 0;
 }
 
 int metadata_entry(const jem_model *model, int64_t index, char **key, char **text)
 {
-    int64_t length = jem_model_metadata_key(model, index, NULL, 0), of_text;
+    int64_t length = jem_model_metadata_key(model, index, NULL, 0);
     TRY(check((jem_status)length));
     *text = NULL;
     *key = allocate(length + 1, 1);
     if (!*key) return CODE_FAILED;
     jem_model_metadata_key(model, index, *key, length + 1);
-    of_text = jem_model_metadata_get(model, *key, NULL, 0);
-    *text = allocate(of_text + 1, 1);
-    if (*text)
-        jem_model_metadata_get(model, *key, *text, of_text + 1);
-    else
-        free(*key);
-    return *text ? 0 : CODE_FAILED;
+    int code = metadata_text(model, *key, text);
+    if (code) free(*key);
+    return code;
+}
+
+int model_recipe(const jem_model *model, const char *path, const settings *over, jem_config *config)
+{
+    char *text;
+    TRY(metadata_text(model, "training", &text));
+    if (!text) return fail("%s does not say how it was trained", path);
+    int code = check(jem_config_parse(config, text));
+    free(text);
+    return code ? code : settings_apply(over, config);
+}
+
+int model_calibration(const jem_model *model, jem_config **kept)
+{
+    char *text;
+    *kept = NULL;
+    TRY(metadata_text(model, "calibration", &text));
+    if (!text) return 0;
+    int code = check(jem_config_create(kept));
+    if (!code) code = check(jem_config_parse(*kept, text));
+    free(text);
+    return code;
 }

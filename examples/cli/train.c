@@ -155,15 +155,31 @@ static int name_classes(const run *r, int64_t classes)
     return code;
 }
 
+/* Which images validation held out, so that jem calibrate finds them again. */
+static int describe_held_out(const run *r)
+{
+    char text[128];
+    int64_t count, seed;
+    int32_t own_seed;
+    TRY(check(jem_config_get_i64(r->config, "trainer.validation", &count)));
+    if (!count) return 0;
+    TRY(check(jem_config_is_set(r->config, "loader.seed", &own_seed)));
+    TRY(check(jem_config_get_i64(r->config, own_seed ? "loader.seed" : "trainer.seed", &seed)));
+    snprintf(text, sizeof text, "%" PRId64 " of %" PRId64 " images, seed %" PRId64, count,
+             r->data.count, seed);
+    return check(jem_model_metadata_set(r->model, "held_out", text));
+}
+
 /* The settings of the recipe that differ from the defaults, as text in the
    model file; the same for a resumed run as for an unbroken one. */
 static int describe(const run *r)
 {
-    char text[8192] = "", value[1024], standard[1024];
-    size_t at = 0;
+    char *text = NULL, value[1024], standard[1024];
+    size_t size = 0;
     jem_config *defaults = NULL;
     TRY(check(jem_config_create(&defaults)));
-    for (int64_t i = 0; i < jem_config_key_count() && at < sizeof text; i++) {
+    FILE *out = open_memstream(&text, &size);
+    for (int64_t i = 0; out && i < jem_config_key_count(); i++) {
         const char *key;
         jem_key_type type;
         double a = 0, b = 0;
@@ -186,12 +202,13 @@ static int describe(const run *r)
             json_format(value, sizeof value, a);
             json_format(standard, sizeof standard, b);
         }
-        if (strcmp(value, standard))
-            at +=
-                (size_t)snprintf(text + at, sizeof text - at, "%s%s=%s", at ? " " : "", key, value);
+        if (strcmp(value, standard)) fprintf(out, "%s%s=%s", ftell(out) ? " " : "", key, value);
     }
     jem_config_destroy(defaults);
-    return *text ? check(jem_model_metadata_set(r->model, "training", text)) : 0;
+    if (!out || fclose(out)) return fail("out of memory");
+    int code = size ? check(jem_model_metadata_set(r->model, "training", text)) : 0;
+    free(text);
+    return code ? code : describe_held_out(r);
 }
 
 /* The model to begin with, NULL without --init: a resumed run has its own weights. Its

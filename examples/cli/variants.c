@@ -52,24 +52,29 @@ int variants_judged(jem_model **copy, const char **name, const jem_trainer *trai
 
 /* ---- What it begins with ---- */
 
+static int take_setting(const jem_model *source, const char *key, jem_key_type type,
+                        jem_config *config)
+{
+    char *text, pair[256];
+    TRY(metadata_text(source, key + strlen("model."), &text));
+    if (!text) return 0;
+    snprintf(pair, sizeof pair, "%s=%s", key, text);
+    int code = check(type == JEM_KEY_STR ? jem_config_set_str(config, key, text)
+                                         : jem_config_parse(config, pair));
+    free(text);
+    return code;
+}
+
 int variants_settings(const jem_model *source, jem_config *config)
 {
     for (int64_t i = 0; i < jem_config_key_count(); i++) {
         const char *key;
         jem_key_type type;
         int32_t is_set;
-        char text[1024], pair[1200];
         jem_config_key_info(i, &key, &type, NULL, NULL, NULL);
         TRY(check(jem_config_is_set(config, key, &is_set)));
-        if (is_set || strncmp(key, "model.", 6) ||
-            jem_model_metadata_get(source, key + 6, text, sizeof text) < 0)
-            continue;
-        if (type == JEM_KEY_STR) {
-            TRY(check(jem_config_set_str(config, key, text)));
-        } else {
-            snprintf(pair, sizeof pair, "%s=%s", key, text);
-            TRY(check(jem_config_parse(config, pair)));
-        }
+        if (is_set || strncmp(key, "model.", 6)) continue;
+        TRY(take_setting(source, key, type, config));
     }
     return 0;
 }

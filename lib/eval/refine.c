@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "eval/eval.h"
 #include "model/model.h"
+#include "sample/sampler.h"
 #include "tensor/kernels.h"
 #include <inttypes.h>
 #include <jem/eval.h>
@@ -34,7 +35,10 @@ jem_status jem__refiner_create(jem__refiner *r, const char *function, jem_model 
     jem_status status = jem__alloc(&r->x, values, sizeof *r->x);
     if (!status) status = jem__alloc(&r->logits, images * r->shape.classes, sizeof *r->logits);
     if (!status) status = jem_sampler_create(&r->sampler, model, config);
-    if (status) jem__refiner_clear(r);
+    if (status)
+        jem__refiner_clear(r);
+    else
+        jem__sampler_evaluate(r->sampler);
     return status;
 }
 

@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "eval/eval.h"
 #include "model/model.h"
+#include "sample/sampler.h"
 #include <inttypes.h>
 #include <jem/eval.h>
 #include <math.h>
@@ -187,6 +188,7 @@ jem_status jem__scorer_create(jem__scorer *s, const char *function, const char *
         status = jem__alloc(&s->moved, s->shape.piece * s->shape.image, sizeof *s->moved);
         if (!status) status = jem__alloc(&s->before, s->shape.piece, sizeof *s->before);
         if (!status) status = jem_sampler_create(&s->sampler, model, config);
+        if (!status) jem__sampler_evaluate(s->sampler);
     }
     if (status) jem__scorer_clear(s);
     return status;

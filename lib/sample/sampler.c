@@ -100,6 +100,11 @@ void jem_sampler_destroy(jem_sampler *s)
     jem__free(s);
 }
 
+void jem__sampler_evaluate(jem_sampler *s)
+{
+    s->mode = JEM_PASS_INPUT_GRADIENT;
+}
+
 jem_sampler *jem__sampler_take(jem_sampler *s)
 {
     jem__count_take(&s->count);

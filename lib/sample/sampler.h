@@ -40,6 +40,10 @@ int32_t jem__sampler_cancelled(const jem_sampler *sampler);
 const jem__flag *jem__sampler_cancel_flag(const jem_sampler *sampler);
 void jem__sampler_cancel_taken(jem_sampler *sampler);
 
+/* Chains in evaluation mode whatever sampler.mode says, before the first of them: what
+   becomes of an image then does not depend on those beside it. */
+void jem__sampler_evaluate(jem_sampler *sampler);
+
 /* Blocks of slots by class, as sampler.conditional has them, before the first draw:
    draws may then be conditional or not. CONFIG if the slots do not divide. */
 jem_status jem__sampler_by_class(jem_sampler *sampler);

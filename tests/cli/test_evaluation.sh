@@ -109,10 +109,16 @@ done
 
 # ---- what training held out ----
 "$jem" train --data glyphs:size=12,limit=60 --iterations 30 --set sampler.steps=1 loader.batch=16 \
-    sampler.buffer=20 sampler.clamp=1 trainer.px=0 optimizer.rate=5e-3 trainer.validation=20 trainer.validate_every=30 trainer.seed=5 --output run >out 2>err || bad "train: $(cat err)"
+    sampler.buffer=20 sampler.clamp=1 trainer.px=0 optimizer.rate=5e-3 trainer.validation=20 trainer.validate_every=30 trainer.seed=5 loader.seed=0 --output run >out 2>err || bad "train: $(cat err)"
 works '"images": 20' "$jem" calibrate --model run/model.safetensors --data glyphs:size=12,limit=60 \
     --held-out
+# The same images: with no temperature fitted yet, the likelihood that training measured.
+tail -n 1 run/metrics.jsonl | python3 -c 'import json, sys; print(json.load(sys.stdin)["valid_nll"])' >want
+holds "($(number nll) - $(cat want)) ^ 2 < 1e-10" "validation measured $(cat want)"
 works '"images": 60' "$jem" calibrate --model run/model.safetensors --data glyphs:size=12,limit=60
+grep -q 'held-out takes the 20' err || bad "no word on training images: $(cat err)"
+fails 1 'held out 20 of 60 images, but glyphs:size=12,limit=45 has 45' "$jem" calibrate \
+    --model run/model.safetensors --data glyphs:size=12,limit=45 --held-out
 fails 1 'without trainer.validation' "$jem" calibrate --model m.safetensors --data glyphs:limit=60 \
     --held-out
 

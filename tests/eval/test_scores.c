@@ -240,4 +240,32 @@ START_TEST(bad_input)
 }
 END_TEST
 
-TESTS("eval scores", definitions, dataset_and_array_agree, refinement, refined_copies, bad_input)
+/* Chains through batch norm that was sampled in training mode: an image's score and refined
+   logits are the same alone and among others. */
+START_TEST(others_do_not_matter)
+{
+    enum { M = 5 };
+    float scores[M], alone, logits[M * K], own[K];
+    jem_config *config;
+    make();
+    jem_model_destroy(model);
+    OK(jem_config_create(&config));
+    OK(jem_config_parse(config, "model.classes=5 model.channels=1 model.height=12 model.width=12 "
+                                "model.norm=batch sampler.mode=training sampler.steps=3 "
+                                "sampler.noise=0"));
+    OK(jem_model_create(&model, context, config));
+    OK(jem_eval_score(model, "refine_log_px", x, M, 0, config, scores));
+    OK(jem_eval_refined_logits(model, x, M, 0, config, logits, M * K));
+    for (int i = 0; i < M; i++) {
+        OK(jem_eval_score(model, "refine_log_px", x + i * IMAGE, 1, i, config, &alone));
+        ck_assert_float_eq_tol(alone, scores[i], 1e-5F);
+        OK(jem_eval_refined_logits(model, x + i * IMAGE, 1, i, config, own, K));
+        for (int j = 0; j < K; j++) ck_assert_float_eq_tol(own[j], logits[i * K + j], 1e-5F);
+    }
+    jem_config_destroy(config);
+    drop();
+}
+END_TEST
+
+TESTS("eval scores", definitions, dataset_and_array_agree, refinement, refined_copies,
+      others_do_not_matter, bad_input)
