@@ -7,7 +7,8 @@
 typedef struct bench_options {
     int64_t depth, width, batch, steps, repeat, threads;
     const char *norm, *precision, *convolution, *activation, *sample_mode, *only;
-    int64_t fuse; /* 0: the plain path */
+    int64_t fuse;     /* 0: the plain path */
+    const char *runs; /* the precision that this CPU has for the one asked */
 } bench_options;
 
 /* A timed piece of work: `run` does it once, `per` times over. */

@@ -110,7 +110,7 @@ int bench_check(const bench_options *o)
                error(got.energy, want.energy, IMAGES, 1),
                error(got.gradient, want.gradient, IMAGES * want.image, 0),
                cosine(got.gradient, want.gradient, IMAGES * want.image),
-               error(got.change, want.change, want.weights, 0), o->precision);
+               error(got.change, want.change, want.weights, 0), o->runs);
     fflush(stdout);
     drop(&got);
     drop(&want);

@@ -1,7 +1,7 @@
 /* jem_bench: times the work of a joint energy model; one JSON line per measurement.
 
    usage: jem_bench [--depth 16] [--width 2] [--batch 64] [--norm none|batch]
-                    [--precision f32|bf16] [--convolution exact|fast|direct]
+                    [--precision f32|bf16|auto] [--convolution exact|fast|direct]
                     [--activation leaky_relu|relu|silu] [--sample-mode eval|train] [--steps 20]
                     [--repeat 5] [--threads 2] [--only check,forward,sgld_step,jem_step]
 
@@ -13,8 +13,8 @@
      sgld_step  one SGLD step of one batch: forward and gradient by x, step 1, noise 0.01
      jem_step   one training step: --steps SGLD steps, three passes, Adam
      conv_only  the network's bare convolutions as direct sums, forward and input
-                gradient, in the slices that the engine uses: its ceiling in bf16;
-                in float32 Winograd's method goes beyond it
+                gradient, in the precision, slices and form that the engine uses: its
+                ceiling in bf16; in float32 Winograd's method goes beyond it
      gemm_peak  the machine's matrix product, 2048 cubed, through oneDNN
      profile    microseconds per image of each operator of an SGLD step, on one worker
 
@@ -80,7 +80,7 @@ int bench_time(const bench_options *o, const bench_work *work)
            "\"sample_mode\": \"%s\", \"steps\": %ld, \"threads\": %ld}\n",
            work->name, median * 1e3, seconds[0] * 1e3, work->flops / median / 1e9,
            usage.ru_maxrss >> 10, jem_version(), (long)o->depth, (long)o->width, (long)o->batch,
-           o->norm, o->precision, o->convolution, o->activation, o->sample_mode, (long)o->steps,
+           o->norm, o->runs, o->convolution, o->activation, o->sample_mode, (long)o->steps,
            (long)o->threads);
     fflush(stdout);
     free(seconds);
@@ -142,6 +142,25 @@ static int run(const bench_options *o)
     return 0;
 }
 
+/* Which precision o->precision comes to on this CPU; told, since figures of one must not be
+   read as the other's. */
+static int find_precision(bench_options *o)
+{
+    bench_options small = *o;
+    jem_context *context = NULL;
+    jem_model *model = NULL;
+    small.depth = 10;
+    small.width = small.threads = 1;
+    jem_status status = bench_model(&small, &context, &model);
+    if (!status) status = jem_model_precision(model, &o->runs);
+    jem_model_destroy(model);
+    jem_context_destroy(context);
+    if (status) return bench_fail("--precision");
+    if (strcmp(o->runs, o->precision) != 0 && strcmp(o->precision, "auto") != 0)
+        fprintf(stderr, "jem_bench: this CPU has no %s: measuring %s\n", o->precision, o->runs);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     bench_options o = {.depth = 16,
@@ -164,5 +183,5 @@ int main(int argc, char **argv)
         }
         if (set_option(&o, argv[i], argv[i + 1])) return 2;
     }
-    return run(&o);
+    return find_precision(&o) || run(&o);
 }

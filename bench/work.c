@@ -15,7 +15,7 @@ typedef struct job {
     float *x, *energy;
 } job;
 
-enum { SGLD_STEPS = 5 }; /* in one timed run */
+enum { CLASSES = 10, SGLD_STEPS = 5 }; /* in one timed run */
 
 jem_status bench_configure(const bench_options *o, jem_config **config)
 {
@@ -70,13 +70,19 @@ float *bench_images(const jem_model *model, int64_t n, uint64_t seed)
     return x;
 }
 
+/* A batch, and of each class one image at least. */
+static int64_t images_of(const bench_options *o)
+{
+    return o->batch < CLASSES ? CLASSES : o->batch;
+}
+
 static jem_status begin(job *j, const bench_options *o)
 {
     memset(j, 0, sizeof *j);
     j->o = o;
     jem_status status = bench_model(o, &j->context, &j->model);
     if (status) return status;
-    j->x = bench_images(j->model, o->batch, 1);
+    j->x = bench_images(j->model, images_of(o), 1);
     j->energy = malloc((size_t)o->batch * sizeof *j->energy);
     return j->x && j->energy ? JEM_OK : JEM_ERROR_MEMORY;
 }
@@ -142,11 +148,12 @@ int bench_jem_step(const bench_options *o)
     job j;
     jem_config *config = NULL;
     jem_status status = begin(&j, o);
-    int32_t *y = calloc((size_t)o->batch, sizeof *y);
+    int64_t images = images_of(o);
+    int32_t *y = calloc((size_t)images, sizeof *y);
     if (!y) status = JEM_ERROR_MEMORY;
-    for (int64_t i = 0; y && i < o->batch; i++) y[i] = (int32_t)(i % 10);
+    for (int64_t i = 0; y && i < images; i++) y[i] = (int32_t)(i % CLASSES);
     if (!status)
-        status = jem_dataset_create(&j.data, j.context, j.x, JEM_TYPE_F32, y, o->batch, 3, 32, 32);
+        status = jem_dataset_create(&j.data, j.context, j.x, JEM_TYPE_F32, y, images, 3, 32, 32);
     if (!status) status = bench_configure(o, &config);
     if (!status) status = jem_trainer_create(&j.trainer, j.model, j.data, config);
     jem_config_destroy(config);

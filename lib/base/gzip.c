@@ -23,7 +23,6 @@ static jem_status unreadable(const char *path)
                      strerror_r(errno, text, sizeof text));
 }
 
-/* zlib takes its memory where libjem takes it. */
 static voidpf inflate_alloc(voidpf user, uInt count, uInt size)
 {
     void *block;
@@ -37,6 +36,12 @@ static void inflate_free(voidpf user, voidpf block)
     jem__free(block);
 }
 
+void jem__inflate_memory(struct z_stream_s *z)
+{
+    z->zalloc = inflate_alloc;
+    z->zfree = inflate_free;
+}
+
 jem_status jem__gzip_open(jem__gzip **file, int fd, int64_t size, const char *path)
 {
     jem__gzip *p;
@@ -45,8 +50,7 @@ jem_status jem__gzip_open(jem__gzip **file, int fd, int64_t size, const char *pa
     p->fd = fd;
     p->left = size;
     p->path = path;
-    p->z.zalloc = inflate_alloc;
-    p->z.zfree = inflate_free;
+    jem__inflate_memory(&p->z);
     if (inflateInit2(&p->z, 15 + 16) != Z_OK) {
         jem__free(p);
         return jem__fail(JEM_ERROR_MEMORY, "%s: out of memory", path);

@@ -4,6 +4,10 @@
 
 #include <jem/status.h>
 
+/* zlib takes its memory where libjem does: before inflateInit. */
+struct z_stream_s;
+void jem__inflate_memory(struct z_stream_s *z);
+
 typedef struct jem__gzip jem__gzip;
 
 /* fd, at the begin of its `size` bytes, and path, for messages, stay the caller's and must

@@ -21,8 +21,8 @@ struct jem__writer {
 static jem_status refused(const char *path, const char *act)
 {
     char text[128];
-    return jem__fail(JEM_ERROR_IO, "%s: cannot %s: %s", path, act,
-                     strerror_r(errno, text, sizeof text));
+    return jem__fail(errno == ENOMEM ? JEM_ERROR_MEMORY : JEM_ERROR_IO, "%s: cannot %s: %s", path,
+                     act, strerror_r(errno, text, sizeof text));
 }
 
 /* ---- Temporary files ---- */
@@ -34,7 +34,10 @@ static int open_folder(const char *path, const char **name)
     *name = slash ? slash + 1 : path;
     if (!slash) return open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     char *folder = jem__strdup(path);
-    if (!folder) return -1;
+    if (!folder) {
+        errno = ENOMEM;
+        return -1;
+    }
     folder[slash == path ? 1 : slash - path] = 0;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     jem__free(folder);
@@ -145,10 +148,19 @@ jem_status jem__writer_write(jem__writer *w, const void *bytes, int64_t size)
 
 /* ---- The commit ---- */
 
-/* path.1 becomes path.2 and so on; then path is path.1 as well. */
+static int32_t same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* path.1 becomes path.2 and so on; then path is path.1 as well: it is already where a commit
+   got so far and no further. */
 static jem_status shift(const jem__writer *w)
 {
     char *from = w->older, *to = w->older + w->room;
+    snprintf(to, (size_t)w->room, "%s.1", w->path);
+    if (w->keep > 1 && same_file(w->path, to)) return JEM_OK;
     for (int64_t i = w->keep - 1; i > 1; i--) {
         snprintf(from, (size_t)w->room, "%s.%lld", w->path, (long long)(i - 1));
         snprintf(to, (size_t)w->room, "%s.%lld", w->path, (long long)i);
@@ -163,29 +175,29 @@ static jem_status shift(const jem__writer *w)
 }
 
 /* Makes the rename itself durable. Not every file system can sync a folder. */
-static jem_status sync_folder(const char *path)
+static jem_status sync_folder(int fd, const char *path)
 {
-    const char *name;
-    int fd = open_folder(path, &name);
-    if (fd < 0) return JEM_OK;
-    jem_status status = JEM_OK;
-    if (fsync(fd) && errno != EINVAL && errno != EROFS && errno != ENOTSUP)
-        status = refused(path, "flush the folder of the new file");
-    close(fd);
-    return status;
+    if (fd < 0 || !fsync(fd) || errno == EINVAL || errno == EROFS || errno == ENOTSUP)
+        return JEM_OK;
+    return refused(path, "flush the folder of the new file");
 }
 
-/* The lock is held until the file has its name. */
+/* The lock is held until the file has its name. The folder is opened while the old file is
+   untouched; one that may be written but not read cannot be flushed. */
 jem_status jem__writer_commit(jem__writer *w)
 {
+    const char *name;
     jem_status status = fsync(w->fd) ? refused(w->path, "flush") : JEM_OK;
+    int folder = status ? -1 : open_folder(w->path, &name);
+    if (!status && folder < 0 && errno != EACCES) status = refused(w->path, "open the folder of");
     if (!status) status = shift(w);
     if (!status && rename(w->temporary, w->path)) status = refused(w->path, "rename");
     if (!status) {
         jem__free(w->temporary);
         w->temporary = NULL;
-        status = sync_folder(w->path);
+        status = sync_folder(folder, w->path);
     }
+    if (folder >= 0) close(folder);
     jem__writer_abandon(w);
     return status;
 }

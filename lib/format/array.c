@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "format/images.h"
 #include <inttypes.h>
 #include <jem/array.h>
@@ -12,8 +13,7 @@
 enum { DIMENSIONS = 8 };
 
 struct jem_array {
-    uint8_t *bytes; /* the file */
-    const void *data;
+    void *data;
     jem_type type;
     int64_t dimensions, shape[DIMENSIONS];
 };
@@ -124,33 +124,53 @@ static jem_status check_size(const jem_array *a, int64_t size, const char *path)
     return JEM_OK;
 }
 
-static jem_status read_array(jem_array *a, int64_t size, const char *path)
+/* The header, and whether the file has what it says; *start: where the numbers begin. */
+static jem_status read_header(jem_array *a, const jem__view *view, int64_t *start)
 {
-    const uint8_t *b = a->bytes;
+    enum { LONGEST = 1 << 20 };
+    const char *path = jem__view_path(view);
+    int64_t size = jem__view_size(view);
+    uint8_t b[12];
+    char *header;
+    if (size >= 12) JEM__TRY(jem__view_read(view, b, 12, 0));
     if (size < 12 || memcmp(b, "\x93NUMPY", 6) != 0 || b[6] < 1 || b[6] > 3)
         return jem__fail(JEM_ERROR_FORMAT, "%s: not an npy file of version 1 to 3", path);
-    int64_t start = b[6] == 1 ? 10 : 12, length = b[8] | b[9] << 8;
+    int64_t from = b[6] == 1 ? 10 : 12, length = b[8] | b[9] << 8;
     if (b[6] > 1) length |= (int64_t)b[10] << 16 | (int64_t)b[11] << 24;
-    if (length < 1 || length > size - start || length > 1 << 20)
+    if (length < 1 || length > size - from || length > LONGEST)
         return jem__fail(JEM_ERROR_FORMAT,
                          "%s: npy header of %" PRId64 " bytes in a file of %" PRId64, path, length,
                          size);
-    a->bytes[start + length - 1] = 0; /* a line break, by the format */
-    JEM__TRY(parse(a, (const char *)b + start, path));
-    a->data = b + start + length;
-    return check_size(a, size - start - length, path);
+    JEM__TRY(jem__alloc(&header, length, 1));
+    jem_status status = jem__view_read(view, header, length, from);
+    header[length - 1] = 0; /* a line break, by the format */
+    if (!status) status = parse(a, header, path);
+    jem__free(header);
+    *start = from + length;
+    return status ? status : check_size(a, size - *start, path);
+}
+
+static jem_status read_array(jem_array *a, const char *path)
+{
+    jem__view *view;
+    int64_t start = 0, size;
+    JEM__TRY(jem__view_open(&view, path, 0));
+    jem_status status = read_header(a, view, &start);
+    size = jem__view_size(view) - start;
+    if (!status) status = jem__alloc(&a->data, size, 1);
+    if (!status && size) status = jem__view_read(view, a->data, size, start);
+    jem__view_close(view);
+    return status;
 }
 
 jem_status jem_array_load(jem_array **array, const char *path)
 {
     jem_array *a;
-    int64_t size;
     JEM__REQUIRE(array, "jem_array_load");
     *array = NULL;
     JEM__REQUIRE(path, "jem_array_load");
     JEM__TRY(jem__calloc(&a, 1, sizeof *a));
-    jem_status status = jem__file_read(&a->bytes, &size, path, (int64_t)64 << 30, 0);
-    if (!status) status = read_array(a, size, path);
+    jem_status status = read_array(a, path);
     if (status) {
         jem_array_destroy(a);
         return status;
@@ -162,7 +182,7 @@ jem_status jem_array_load(jem_array **array, const char *path)
 void jem_array_destroy(jem_array *array)
 {
     if (!array) return;
-    jem__free(array->bytes);
+    jem__free(array->data);
     jem__free(array);
 }
 

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "format/images.h"
-#include <png.h>
+#include "format/png_parts.h"
 #include <setjmp.h>
 #include <string.h>
 
@@ -34,30 +34,11 @@ static void fail(png_structp png, png_const_charp message)
     png_longjmp(png, 1);
 }
 
-static void warn(png_structp png, png_const_charp message)
-{
-    (void)png, (void)message;
-}
-
-/* libpng and the zlib in it take their memory where libjem takes it. */
-static png_voidp take(png_structp png, png_alloc_size_t size)
-{
-    void *block;
-    (void)png;
-    return size > INT64_MAX || jem__alloc(&block, (int64_t)size, 1) ? NULL : block;
-}
-
-static void give(png_structp png, png_voidp block)
-{
-    (void)png;
-    jem__free(block);
-}
-
 static jem_status encode(sink *s, const uint8_t *pixels, int64_t w, int64_t h, int64_t c)
 {
     png_infop info = NULL;
-    png_structp png =
-        png_create_write_struct_2(PNG_LIBPNG_VER_STRING, s, fail, warn, s, take, give);
+    png_structp png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, s, fail, warn, s,
+                                                take_memory, give_memory);
     if (png) info = png_create_info_struct(png);
     if (!info) {
         png_destroy_write_struct(&png, NULL);

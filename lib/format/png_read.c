@@ -6,8 +6,8 @@
 #include "base/status.h"
 #include "base/view.h"
 #include "format/images.h"
+#include "format/png_parts.h"
 #include <inttypes.h>
-#include <png.h>
 #include <setjmp.h>
 #include <string.h>
 
@@ -41,11 +41,6 @@ static void fail(png_structp png, png_const_charp message)
     b->status = jem__fail(strstr(message, "emory") ? JEM_ERROR_MEMORY : JEM_ERROR_FORMAT,
                           "libpng: %s", message);
     png_longjmp(png, 1);
-}
-
-static void warn(png_structp png, png_const_charp message)
-{
-    (void)png, (void)message;
 }
 
 static void set_limits(png_structp png)
@@ -111,7 +106,8 @@ jem_status jem__png_read(uint8_t **pixels, int64_t *w, int64_t *h, const char *p
     *pixels = NULL;
     JEM__TRY(jem__file_read(&file, &size, path, MOST_BYTES, 0));
     bytes b = {file, file + size, size, JEM_OK};
-    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &b, fail, warn);
+    png_structp png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &b, fail, warn, NULL,
+                                               take_memory, give_memory);
     if (png) info = png_create_info_struct(png);
     if (info)
         decode(png, info, &b, pixels, w, h);

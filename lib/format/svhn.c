@@ -2,6 +2,7 @@
    http://ufldl.stanford.edu/housenumbers; the format is that of "MAT-File Format", MathWorks.
    Only what these files use is read: uint8 arrays, compressed or not. */
 #include "base/file.h"
+#include "base/gzip.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "format/images.h"
@@ -222,6 +223,7 @@ static jem_status read_element(const char *path, uint32_t type, const uint8_t *b
     if (type != TYPE_COMPRESSED && type != TYPE_MATRIX) return JEM_OK;
     if (!s.compressed) return read_matrix(&s, out, limit, labels);
     s.most = size * MOST_INFLATION;
+    jem__inflate_memory(&s.z);
     if (inflateInit(&s.z) != Z_OK) return jem__fail(JEM_ERROR_MEMORY, "%s: out of memory", path);
     jem_status status = read_matrix(&s, out, limit, labels);
     inflateEnd(&s.z);

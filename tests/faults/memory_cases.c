@@ -146,15 +146,35 @@ CASE(jem_dataset_open)
     return status;
 }
 
-CASE(jem_dataset_open_idx)
+static jem_status open_files(world *w, const char *format, const char *name)
 {
     jem_dataset *data;
     jem_status status;
     char source[4400];
-    snprintf(source, sizeof source, "idx:%s", in_folder(""));
+    snprintf(source, sizeof source, "%s:%s", format, in_folder(name));
     MADE(status, data, jem_dataset_open(&data, w->t.context, source, NULL));
     jem_dataset_destroy(data);
     return status;
+}
+
+CASE(jem_dataset_open_idx)
+{
+    return open_files(w, "idx", "");
+}
+
+CASE(jem_dataset_open_cifar)
+{
+    return open_files(w, "cifar", "");
+}
+
+CASE(jem_dataset_open_svhn)
+{
+    return open_files(w, "svhn", "");
+}
+
+CASE(jem_dataset_open_png)
+{
+    return open_files(w, "png", "png");
 }
 
 MAKES(jem_dataset_create, jem_dataset, data,
@@ -455,6 +475,9 @@ const case_of scoring_cases[] = {NAMED(jem_context_create),
                                  NAMED(jem_model_prepare),
                                  NAMED(jem_dataset_open),
                                  NAMED(jem_dataset_open_idx),
+                                 NAMED(jem_dataset_open_cifar),
+                                 NAMED(jem_dataset_open_svhn),
+                                 NAMED(jem_dataset_open_png),
                                  NAMED(jem_dataset_create),
                                  NAMED(jem_dataset_create_callbacks),
                                  NAMED(jem_dataset_save),

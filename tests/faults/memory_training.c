@@ -192,6 +192,36 @@ CASE(jem_model_starts_remove)
     return status;
 }
 
+/* A pass whose convolutions, and their gradients by the weights, go by Winograd's method. */
+static jem_status both_ways(jem_model *model, const float *x)
+{
+    float logits[3], dlogits[3] = {1, 0, -1};
+    jem_pass *pass;
+    jem_status status = jem_pass_create(&pass, model, JEM_PASS_TRAIN, 1);
+    if (!status) status = jem_pass_forward(pass, x, 1, logits, 3);
+    if (!status) status = jem_pass_backward(pass, dlogits, JEM_GRADIENT_PARAMETERS, NULL);
+    jem_pass_destroy(pass);
+    return status;
+}
+
+CASE(jem_pass_of_tiles)
+{
+    static const float x[16 * 16];
+    jem_model *model;
+    jem_config *config;
+    jem_status status;
+    OK(jem_config_create(&config));
+    OK(jem_config_parse(config,
+                        "model.architecture=network model.network=\"convolution 0 a 32 3 1 1; "
+                        "convolution 1 b 32 3 1 1; mean 2\" model.classes=3 "
+                        "model.channels=1 model.height=16 model.width=16"));
+    OK(jem_model_create(&model, w->t.context, config));
+    TRIED(status, both_ways(model, x));
+    jem_model_destroy(model);
+    jem_config_destroy(config);
+    return status;
+}
+
 CASE(jem_pass_energy)
 {
     jem_pass *pass;
@@ -383,6 +413,7 @@ const case_of training_cases[] = {NAMED(jem_model_energy_gradient),
                                   NAMED(jem_sampler_buffer_age),
                                   NAMED(jem_model_starts_info),
                                   NAMED(jem_model_starts_remove),
+                                  NAMED(jem_pass_of_tiles),
                                   NAMED(jem_pass_energy),
                                   NAMED(jem_pass_backward_energy),
                                   NAMED(jem_sampler_create_carried),

@@ -82,7 +82,7 @@ START_TEST(saves)
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
         for (int e = 0; e < 3; e++)
             for (int sticky = 0; sticky < 2; sticky++) {
-                int64_t nth = 1, step = kinds[k] == INJECT_WRITE && (e || sticky) ? 17 : 1;
+                int64_t nth = 1, step = kinds[k] == INJECT_WRITE && e ? 17 : 1;
                 while (save_with(&t, folder, before, after, kinds[k], nth, errors[e], sticky))
                     nth += step;
                 ck_assert_int_gt(nth, 1);
@@ -103,6 +103,102 @@ START_TEST(saves)
     free(after.data);
     tiny_end(&t);
     tiny_end(&plain);
+}
+END_TEST
+
+/* Names that cannot be given cost no version: a save takes up where the one before it failed. */
+START_TEST(versions_outlast_failed_renames)
+{
+    enum { SAVES = 4 };
+    char path[4300], older[2][4310];
+    bytes saved[SAVES], now[3];
+    snprintf(path, sizeof path, "%s/run", test_folder());
+    for (int i = 0; i < 2; i++) snprintf(older[i], sizeof older[i], "%s.%d", path, i + 1);
+    tiny t = tiny_of(1, "trainer.keep=3");
+    for (int i = 0; i < SAVES; i++) {
+        OK(jem_trainer_step(t.trainer));
+        /* The first of the last save's failures comes after path.1 has become path.2. */
+        for (int64_t failure = 0; i == SAVES - 1 && failure < 3; failure++) {
+            inject_arm(INJECT_RENAME, failure ? 1 : 2, EIO, 0);
+            FAILS(JEM_ERROR_IO, jem_trainer_save(t.trainer, path), "rename");
+            inject_disarm();
+        }
+        OK(jem_trainer_save(t.trainer, path));
+        saved[i] = get(path);
+    }
+    now[0] = get(path);
+    for (int i = 0; i < 2; i++) now[1 + i] = get(older[i]);
+    for (int i = 0; i < 3; i++) ck_assert(same(now[i], saved[SAVES - 1 - i]));
+    for (int i = 0; i < 3; i++) free(now[i].data);
+    for (int i = 0; i < SAVES; i++) free(saved[i].data);
+    tiny_end(&t);
+}
+END_TEST
+
+typedef jem_status writer(tiny *t, const char *path);
+
+static const float pixels[IMAGE];
+
+static jem_status write_model(tiny *t, const char *path)
+{
+    return jem_model_save(t->model, path);
+}
+
+static jem_status write_packed(tiny *t, const char *path)
+{
+    return jem_dataset_save(t->data, path);
+}
+
+static jem_status write_array(tiny *t, const char *path)
+{
+    const int64_t shape[] = {IMAGE};
+    (void)t;
+    return jem_array_save(path, pixels, JEM_TYPE_F32, 1, shape);
+}
+
+static jem_status write_png(tiny *t, const char *path)
+{
+    (void)t;
+    return jem_array_save_png(path, pixels, 1, C, H, W, 1, 1, 0);
+}
+
+/* A full disk at every call of the other files' writers: the old file stays, or the new one
+   is whole. */
+START_TEST(full_disks)
+{
+    static writer *const writers[] = {write_model, write_packed, write_array, write_png};
+    static const inject_kind kinds[] = {INJECT_OPEN, INJECT_WRITE, INJECT_FSYNC, INJECT_RENAME};
+    static uint8_t old[] = "what was there";
+    char path[4300], folder[4096];
+    snprintf(folder, sizeof folder, "%s", test_folder());
+    snprintf(path, sizeof path, "%s/file", folder);
+    tiny t = tiny_of(1, "");
+    for (int i = 0; i < 4 * 4 * 2; i++) {
+        inject_kind kind = kinds[i / 2 % 4];
+        OK(writers[i / 8](&t, path));
+        bytes whole = get(path);
+        for (int64_t nth = 1;; nth++) {
+            test_put(path, old, sizeof old);
+            inject_arm(kind, nth, ENOSPC, i % 2);
+            jem_status status = writers[i / 8](&t, path);
+            inject_disarm();
+            bytes now = get(path);
+            int kept = same(now, (bytes){old, sizeof old}), fresh = same(now, whole);
+            free(now.data);
+            ck_assert_int_eq(temporaries(folder), 0);
+            ck_assert(kept || fresh);
+            ck_assert(status == JEM_OK ? fresh : status == JEM_ERROR_IO);
+            if (status) ck_assert(kept || kind == INJECT_FSYNC); /* of the folder */
+            if (!inject_fired()) {
+                OK(status);
+                ck_assert_int_gt(nth, 1);
+                break;
+            }
+            points++;
+        }
+        free(whole.data);
+    }
+    tiny_end(&t);
 }
 END_TEST
 
@@ -146,7 +242,7 @@ static jem_status read_array(tiny *t, const char *path)
 static jem_status read_dataset(tiny *t, const char *source)
 {
     jem_dataset *data;
-    float x[IMAGE];
+    float x[3 * 32 * 32];
     jem_status status = jem_dataset_open(&data, t->context, source, NULL);
     ck_assert(!status == !!data);
     if (!status) status = jem_dataset_read(data, 0, 1, x, INT64_MAX, NULL);
@@ -187,7 +283,9 @@ static void put_datasets(const tiny *t, const char *folder)
     static const uint8_t images[16 + IMAGE] = {0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 8};
     static const uint8_t labels[9] = {0, 0, 8, 1, 0, 0, 0, 1, 2};
     static const float x[IMAGE];
-    enum { PATHS = 9 };
+    enum { PATHS = 11 };
+    static const uint8_t record[1 + 3 * 32 * 32] = {7};
+    int64_t size;
     char path[PATHS][4400];
     static const char *const names[PATHS] = {"train-images-idx3-ubyte",
                                              "train-labels-idx1-ubyte",
@@ -197,7 +295,9 @@ static void put_datasets(const tiny *t, const char *folder)
                                              "png/class/0.png",
                                              "gz",
                                              "gz/train-images-idx3-ubyte.gz",
-                                             "gz/train-labels-idx1-ubyte"};
+                                             "gz/train-labels-idx1-ubyte",
+                                             "data_batch_1.bin",
+                                             "train_32x32.mat"};
     for (int i = 0; i < PATHS; i++) snprintf(path[i], sizeof path[i], "%s/%s", folder, names[i]);
     test_put(path[0], images, sizeof images);
     test_put(path[1], labels, sizeof labels);
@@ -209,6 +309,10 @@ static void put_datasets(const tiny *t, const char *folder)
     ck_assert_int_eq(gzwrite(gz, images, sizeof images), sizeof images);
     ck_assert_int_eq(gzclose(gz), Z_OK);
     test_put(path[8], labels, sizeof labels);
+    test_put(path[9], record, sizeof record);
+    uint8_t *matlab = test_get(test_source("tests/fuzz/seeds/svhn/train"), &size);
+    test_put(path[10], matlab, size);
+    free(matlab);
 }
 
 START_TEST(reads)
@@ -216,12 +320,14 @@ START_TEST(reads)
     const float values[6] = {1, 2, 3, 4, 5, 6};
     const int64_t shape[2] = {2, 3};
     tiny t = tiny_of(1, ""), plain = tiny_of(1, "");
-    enum { READERS = 8 };
+    enum { READERS = 10 };
     reader *const readers[READERS] = {read_checkpoint, read_settings, read_model,   read_array,
-                                      read_dataset,    read_dataset,  read_dataset, read_dataset};
-    static const char *const kinds[READERS] = {"", "", "", "", "idx:", "packed:", "png:", "idx:"};
+                                      read_dataset,    read_dataset,  read_dataset, read_dataset,
+                                      read_dataset,    read_dataset};
+    static const char *const kinds[READERS] = {
+        "", "", "", "", "idx:", "packed:", "png:", "idx:", "cifar:", "svhn:"};
     static const char *const names[READERS] = {
-        "/checkpoint", "/checkpoint", "/model", "/array.npy", "", "/packed", "/png", "/gz"};
+        "/checkpoint", "/checkpoint", "/model", "/array.npy", "", "/packed", "/png", "/gz", "", ""};
     char folder[4096], path[READERS][4300];
     snprintf(folder, sizeof folder, "%s", test_folder());
     for (int i = 0; i < READERS; i++)
@@ -263,4 +369,4 @@ START_TEST(count)
 }
 END_TEST
 
-TESTS("disk", saves, reads, clocks_that_jump, count)
+TESTS("disk", saves, versions_outlast_failed_renames, full_disks, reads, clocks_that_jump, count)

@@ -2,6 +2,7 @@
    of memory, threads cannot be started. A call then fails cleanly, works the next time,
    and nothing is lost. */
 #include "faults/memory_cases.h"
+#include <sys/stat.h>
 
 inject_kind kind;
 int64_t nth;
@@ -39,6 +40,8 @@ void put_files(void)
     static const uint8_t images[16 + 8 * 8] = {0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 8};
     static const uint8_t labels[9] = {0, 0, 8, 1, 0, 0, 0, 1, 2};
     const int64_t shape[1] = {6};
+    static const uint8_t record[1 + 3 * 32 * 32] = {7};
+    int64_t size;
     world w = world_of();
     snprintf(folder, sizeof folder, "%s", test_folder());
     OK(jem_trainer_create(&w.t.trainer, w.t.model, w.t.data, w.t.config));
@@ -48,6 +51,12 @@ void put_files(void)
     OK(jem_array_save(in_folder("array.npy"), w.x, JEM_TYPE_F32, 1, shape));
     test_put(in_folder("train-images-idx3-ubyte"), images, sizeof images);
     test_put(in_folder("train-labels-idx1-ubyte"), labels, sizeof labels);
+    test_put(in_folder("data_batch_1.bin"), record, sizeof record);
+    uint8_t *matlab = test_get(test_source("tests/fuzz/seeds/svhn/train"), &size);
+    test_put(in_folder("train_32x32.mat"), matlab, size);
+    free(matlab);
+    ck_assert(!mkdir(in_folder("png"), 0777) && !mkdir(in_folder("png/class"), 0777));
+    OK(jem_array_save_png(in_folder("png/class/a.png"), w.x, 1, 1, 8, 8, 1, 1, 0));
     world_end(&w);
 }
 
