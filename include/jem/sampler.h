@@ -7,7 +7,9 @@
    with an optional clamp of each gradient element to [-c,c], an optional box
    [-1,1], and the noise before the box (default) or after it. JEM, JEM++ and
    SADA-JEM are settings of it. Random numbers are functions of (seed, stream,
-   chain, step): thread count and batch split do not change a chain. */
+   chain, step). The thread count does not change a bit of a chain; how many images are
+   in a call, and model.slice, change the rounding of a step by less than 5e-6 of the
+   gradient's norm (2e-6 without model.convolution=fast). */
 #ifndef JEM_SAMPLER_H
 #define JEM_SAMPLER_H
 

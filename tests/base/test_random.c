@@ -112,5 +112,21 @@ START_TEST(uniforms_are_uniform)
 }
 END_TEST
 
+/* The very bits, whatever compiler and libc made them: stored ones of this library. */
+START_TEST(normals_have_known_bits)
+{
+    uint32_t sum = 2166136261U; /* FNV-1a over the words */
+    jem__random r;
+    jem__random_at(&r, 5, 3, 1, 7, 2);
+    jem__kernels_here()->fill_normal(&r, a, N);
+    for (int i = 0; i < N; i++) {
+        uint32_t word;
+        memcpy(&word, &a[i], sizeof word);
+        sum = (sum ^ word) * 16777619U;
+    }
+    ck_assert_uint_eq(sum, 69097922U);
+}
+END_TEST
+
 TESTS("random", known_answers, filling_equals_single_draws, addresses_are_apart, normals_are_normal,
-      uniforms_are_uniform)
+      normals_have_known_bits, uniforms_are_uniform)
