@@ -39,7 +39,7 @@ const jem__key jem__keys[] = {
     S("model.precision", "f32", "f32|bf16|auto",
       "element type of activations; auto: bf16 where it is faster"),
     S("model.convolution", "exact", "exact|fast|direct",
-      "float32 3x3: exact: rounds no more than direct sums; fast: about twice as much"),
+      "exact: 3x3 rounds no more than direct sums; fast: twice as much, batch norm folded in"),
     I("model.fuse", "1", 0, 1, "merge operators into fewer sweeps over memory; 0: to compare with"),
     I("model.check_input", "1", 0, 1, "refuse input far outside [-1,1]"),
 

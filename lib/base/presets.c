@@ -67,6 +67,6 @@ const jem__preset jem__presets[] = {
      "optimizer.rate=2e-3 "
      "optimizer.beta1=0 optimizer.clip=1 sampler.conditional=1 sampler.steps=15 "
      "sampler.step_size=17 "
-     "sampler.gradient_clamp=0.006 sampler.noise=0.01 sampler.clamp=1 sampler.buffer=1000"},
+     "sampler.gradient_clamp=0.006 sampler.noise=0.005 sampler.clamp=1 sampler.buffer=1000"},
     {0, 0},
 };

@@ -1,4 +1,5 @@
 #include "model/fuse.h"
+#include "model/parameters.h"
 
 static int32_t wants_gradient(const jem__plan *plan)
 {
@@ -32,11 +33,21 @@ static int32_t does_nothing(const jem__plan *plan, const jem__node *node)
     return node->op == &jem__op_dropout && !(plan->wants & JEM__TRAINING);
 }
 
-int32_t jem__fuse_activation(const jem__plan *plan, int32_t convolution)
+int32_t jem__fuse_norm(const jem__plan *plan, int32_t convolution)
+{
+    const jem__graph *g = plan->graph;
+    const int32_t never = JEM__UNFUSED | JEM__TRAINING | JEM__WANT_PARAMETERS | JEM__INITIALISE;
+    if (convolution < 0 || g->nodes[convolution].op != &jem__op_convolution) return -1;
+    if (jem__model_method(plan->model) != JEM__FAST || plan->wants & never) return -1;
+    int32_t reader = only_reader(g, convolution + 1);
+    return reader >= 0 && g->nodes[reader].op == &jem__op_batch_norm ? reader : -1;
+}
+
+int32_t jem__fuse_activation(const jem__plan *plan, int32_t node)
 {
     const jem__graph *g = plan->graph;
     if (plan->wants & JEM__UNFUSED) return -1;
-    int32_t reader = only_reader(g, convolution + 1);
+    int32_t reader = only_reader(g, node + 1);
     while (reader >= 0 && does_nothing(plan, &g->nodes[reader]))
         reader = only_reader(g, reader + 1);
     if (reader < 0) return -1;

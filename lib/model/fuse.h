@@ -6,9 +6,13 @@
 
 #include "model/plan.h"
 
-/* The activation that alone reads what a convolution node makes, past nodes that
-   do nothing in this plan: its convolution can apply it. -1: none. */
-int32_t jem__fuse_activation(const jem__plan *plan, int32_t convolution);
+/* The batch norm on running statistics that alone reads what a convolution node makes, in a
+   plan of model.convolution=fast without gradients by parameters: weights can have it in
+   them. -1: none, or the node is no convolution. */
+int32_t jem__fuse_norm(const jem__plan *plan, int32_t convolution);
+/* The activation that alone reads what a convolution, or the norm folded into it, makes, past
+   nodes that do nothing in this plan: the convolution can apply it. -1: none. */
+int32_t jem__fuse_activation(const jem__plan *plan, int32_t node);
 /* Says that the convolution's kernel made the activation's value already. */
 void jem__fuse_done(jem__plan *plan, int32_t convolution, int32_t activation);
 /* An activation among the readers of a sum, which can be made in the same sweep; -1: none. */

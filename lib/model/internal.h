@@ -46,6 +46,7 @@ struct jem_model {
     jem__parameter *parameters;
     float *values, *gradients; /* all of them, one block each */
     _Atomic int64_t version, packed_version;
+    _Atomic int64_t statistics; /* counts moves of running statistics in passes */
 
     jem__entry *metadata;
     int64_t metadata_count;

@@ -25,6 +25,10 @@ void jem__norm_slice_moments(const jem__step *step, jem__slot *slot);
 jem__moments jem__norm_batch_moments(const jem__step *step, jem__slot *const *slots, int64_t count,
                                      int32_t which, int64_t channel);
 
+/* What a batch norm that follows running statistics does to channel k: scale x + shift. */
+void jem__batch_norm_affine(const jem_model *model, const jem__node *norm, int64_t k, double *scale,
+                            double *shift);
+
 /* Step on {partial [2,c] in double, dweight, dbias}: dbias from the first row,
    dweight from the second. */
 void jem__norm_parameters(const jem__step *step, jem__slot *slot);

@@ -5,6 +5,7 @@
    1979), then each slice normalises: the same bits for any number of threads,
    and no kernel that must see the whole batch at once. */
 #include "base/status.h"
+#include "model/fuse.h"
 #include "model/norm.h"
 #include "model/parameters.h"
 #include <math.h>
@@ -12,6 +13,16 @@
 static const double epsilon = 1e-5;
 
 /* ---- Forward ---- */
+
+void jem__batch_norm_affine(const jem_model *model, const jem__node *norm, int64_t k, double *scale,
+                            double *shift)
+{
+    enum { WEIGHT, BIAS, MEAN, VAR, ALL };
+    double p[ALL];
+    for (int i = 0; i < ALL; i++) p[i] = (double)jem__model_master(model, norm->parameter[i])[k];
+    *scale = p[WEIGHT] / sqrt(p[VAR] + epsilon);
+    *shift = p[BIAS] - p[MEAN] * *scale;
+}
 
 /* stats [2,c]: mean and 1/sqrt(var + eps). */
 enum { RUNNING_MEAN, RUNNING_VAR, RUNNING_STATS };
@@ -168,6 +179,8 @@ static jem_status backward(jem__plan *plan, int32_t index)
     int64_t block = jem__layout_block(in->layout), c = node->shape.c;
     int32_t training = plan->wants & JEM__TRAINING, parameters = plan->wants & JEM__WANT_PARAMETERS;
     int32_t weight, partial, factors, dx, dweight = -1, dbias = -1;
+    if (jem__fuse_norm(plan, node->input[0] - 1) == index) /* the convolution's weights have it */
+        return jem__plan_gradient(plan, node->input[0], out->gradient);
     JEM__TRY(jem__plan_parameter(plan, node->parameter[0], &weight));
     if (parameters) {
         JEM__TRY(jem__plan_buffer(plan, c * 4, &dweight));

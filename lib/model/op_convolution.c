@@ -21,7 +21,22 @@ static jem__convolution geometry(const jem__plan *plan, const jem__node *node)
                               .type = plan->type};
 }
 
-/* Convolution and activation by oneDNN, into value last. */
+static const jem__node *norm_of(const jem__plan *plan, const jem__node *node)
+{
+    int32_t norm = jem__fuse_norm(plan, (int32_t)(node - plan->graph->nodes));
+    return norm < 0 ? NULL : &plan->graph->nodes[norm];
+}
+
+static jem_status bias(jem__plan *plan, const jem__node *node, int32_t *buffer)
+{
+    const jem__node *norm = norm_of(plan, node);
+    const jem__layout *plain;
+    if (!norm) return jem__plan_parameter(plan, node->parameter[1], buffer);
+    JEM__TRY(jem__plan_layout(plan, JEM__F32, 1, (int64_t[]){node->shape.c}, &plain));
+    return jem__plan_packed(plan, node->parameter[1], JEM__PACK_PLAIN, norm, plain, buffer);
+}
+
+/* Convolution, norm and activation by oneDNN, into value last. */
 static jem_status direct(jem__plan *plan, const jem__node *node, const jem__convolution *c,
                          int32_t last)
 {
@@ -32,10 +47,10 @@ static jem_status direct(jem__plan *plan, const jem__node *node, const jem__conv
     JEM__TRY(jem__plan_keep(plan, p));
     JEM__TRY(jem__plan_as(plan, in->buffer, in->layout, jem__primitive_layout(p, JEM__FORWARD_SRC),
                           &b[JEM__FORWARD_SRC]));
-    JEM__TRY(jem__plan_packed(plan, node->parameter[0], JEM__PACK_PLAIN,
+    JEM__TRY(jem__plan_packed(plan, node->parameter[0], JEM__PACK_PLAIN, norm_of(plan, node),
                               jem__primitive_layout(p, JEM__FORWARD_WEIGHTS),
                               &b[JEM__FORWARD_WEIGHTS]));
-    JEM__TRY(jem__plan_parameter(plan, node->parameter[1], &b[JEM__FORWARD_BIAS]));
+    JEM__TRY(bias(plan, node, &b[JEM__FORWARD_BIAS]));
     JEM__TRY(jem__plan_define(plan, last, jem__primitive_layout(p, JEM__FORWARD_DST)));
     b[JEM__FORWARD_DST] = plan->values[last].buffer;
     return jem__plan_call(plan, node, p, b);
@@ -45,11 +60,15 @@ static jem_status tiled(jem__plan *plan, const jem__node *node, const jem__convo
                         int64_t edge, int32_t last)
 {
     const struct jem__value *in = &plan->values[node->input[0]];
-    jem__filter f = {.node = node, .c = c, .edge = edge, .b = jem__layout_block(in->layout)};
+    jem__filter f = {.node = node,
+                     .c = c,
+                     .edge = edge,
+                     .b = jem__layout_block(in->layout),
+                     .norm = norm_of(plan, node)};
     const jem__layout *layout;
     JEM__TRY(jem__plan_images(plan, node->shape, f.b, &layout));
     JEM__TRY(jem__plan_define(plan, last, layout));
-    JEM__TRY(jem__plan_parameter(plan, node->parameter[1], &f.bias));
+    JEM__TRY(bias(plan, node, &f.bias));
     f.from = in->buffer;
     f.to = plan->values[last].buffer;
     return jem__winograd_step(plan, &f);
@@ -60,7 +79,8 @@ static jem_status forward(jem__plan *plan, int32_t index)
     const jem__node *node = &plan->graph->nodes[index];
     jem__convolution c = geometry(plan, node);
     int64_t edge = jem__winograd_edge(plan, &c, plan->values[node->input[0]].layout);
-    int32_t last = index, activation = jem__fuse_activation(plan, index);
+    int32_t norm = jem__fuse_norm(plan, index), last = norm < 0 ? index : norm;
+    int32_t activation = jem__fuse_activation(plan, last);
     int32_t silu = activation >= 0 && plan->graph->nodes[activation].op == &jem__op_silu;
     if (activation >= 0 && !(edge && silu)) {
         last = activation;
@@ -125,7 +145,8 @@ static jem_status direct_data(jem__plan *plan, const jem__node *node, const jem_
     JEM__TRY(jem__plan_as(plan, out->gradient, out->layout,
                           jem__primitive_layout(p, JEM__DATA_DIFF_DST), &b[JEM__DATA_DIFF_DST]));
     JEM__TRY(jem__plan_packed(plan, node->parameter[0], turned ? JEM__PACK_TURNED : JEM__PACK_PLAIN,
-                              jem__primitive_layout(p, JEM__DATA_WEIGHTS), &b[JEM__DATA_WEIGHTS]));
+                              norm_of(plan, node), jem__primitive_layout(p, JEM__DATA_WEIGHTS),
+                              &b[JEM__DATA_WEIGHTS]));
     *layout = jem__primitive_layout(p, JEM__DATA_DIFF_SRC);
     JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(*layout), dx));
     b[JEM__DATA_DIFF_SRC] = *dx;
@@ -140,6 +161,7 @@ static jem_status tiled_data(jem__plan *plan, const jem__node *node, const jem__
                      .c = c,
                      .edge = edge,
                      .b = jem__layout_block(out->layout),
+                     .norm = norm_of(plan, node),
                      .turned = 1,
                      .from = out->gradient,
                      .bias = -1};

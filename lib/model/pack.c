@@ -1,18 +1,23 @@
 /* Packs: copies of parameters in the layouts that kernels read, made once for a
-   version of the weights. A whole Langevin trajectory pays for one conversion. */
+   version of the weights. A whole Langevin trajectory pays for one conversion. A batch
+   norm that follows running statistics is folded into those that a plan for inference or
+   the input's gradient wants. */
 #include "base/memory.h"
 #include "base/status.h"
 #include "model/internal.h"
+#include "model/norm.h"
 #include <string.h>
 
 struct jem__pack {
     int32_t parameter;
-    int32_t form;    /* see jem__model_pack */
-    int64_t version; /* of the weights it was made from; -1: not yet */
+    int32_t form;          /* see jem__model_pack */
+    const jem__node *norm; /* folded into it; NULL: none */
+    int64_t version;       /* of the weights, and statistics, it was made from; -1: not yet */
     jem__layout *layout, *plain;
     jem__primitive *reorder; /* NULL: the form is in the layout already */
     jem__call *call;
     jem__stream *stream;
+    float *folded; /* the weights times the norm's factors, or the bias with them */
     float *source; /* the weights in a form other than their own */
     void *data, *scratch;
 };
@@ -26,31 +31,50 @@ void jem__pack_destroy(jem__pack *pack)
     jem__layout_destroy(pack->layout);
     jem__layout_destroy(pack->plain);
     if (pack->data != pack->source) jem__free(pack->data);
-    jem__free(pack->source);
+    if (pack->source != pack->folded) jem__free(pack->source);
+    jem__free(pack->folded);
     jem__free(pack->scratch);
     jem__free(pack);
 }
 
 /* [o][i][k][k] to [i][o][k][k] with the kernel turned by half a circle. */
-static void turn(const jem__parameter *p, float *out)
+static void turn(const jem__parameter *p, const float *weights, float *out)
 {
     int64_t o = p->shape[0], in = p->shape[1], area = p->shape[2] * p->shape[3];
     for (int64_t i = 0; i < o; i++)
         for (int64_t j = 0; j < in; j++) {
-            const float *from = p->value + (i * in + j) * area;
+            const float *from = weights + (i * in + j) * area;
             float *to = out + (j * o + i) * area;
             for (int64_t a = 0; a < area; a++) to[a] = from[area - 1 - a];
         }
 }
 
-/* Brings the weights into the pack's form. */
-static void transform(const jem__pack *pack, const jem__parameter *p)
+/* norm(w * x + b) = (scale w) * x + (scale b + shift) for each output channel. */
+static void fold(const jem__pack *pack, const jem_model *model, const jem__parameter *p)
 {
+    int64_t each = p->elements / p->shape[0];
+    for (int64_t k = 0; k < p->shape[0]; k++) {
+        double scale, shift;
+        jem__batch_norm_affine(model, pack->norm, k, &scale, &shift);
+        if (p->dimensions == 1)
+            pack->folded[k] = (float)(scale * (double)p->value[k] + shift);
+        else
+            for (int64_t i = k * each; i < (k + 1) * each; i++)
+                pack->folded[i] = (float)(scale * (double)p->value[i]);
+    }
+}
+
+/* Brings the weights into the pack's form. */
+static void transform(const jem__pack *pack, const jem_model *model)
+{
+    const jem__parameter *p = &model->parameters[pack->parameter];
     int32_t turned = pack->form & JEM__PACK_TURNED, edge = pack->form - turned;
+    const float *weights = pack->norm ? pack->folded : p->value;
+    if (pack->norm) fold(pack, model, p);
     if (edge)
-        jem__winograd_weights(edge, p->value, p->shape[0], p->shape[1], turned, pack->source);
+        jem__winograd_weights(edge, weights, p->shape[0], p->shape[1], turned, pack->source);
     else if (turned)
-        turn(p, pack->source);
+        turn(p, weights, pack->source);
 }
 
 static jem_status create(jem__pack *pack, jem_model *model, const jem__layout *layout)
@@ -61,7 +85,12 @@ static jem_status create(jem__pack *pack, jem_model *model, const jem__layout *l
     int64_t places = (int64_t)(edge + 2) * (edge + 2), shape[] = {o, i, p->shape[2], p->shape[3]};
     int64_t matrices[] = {places, i, o};
     void *from = p->value;
+    if (pack->norm) {
+        JEM__TRY(jem__alloc(&pack->folded, p->elements, sizeof *pack->folded));
+        from = pack->source = pack->folded;
+    }
     if (pack->form) {
+        pack->source = NULL;
         JEM__TRY(
             jem__alloc(&pack->source, edge ? places * o * i : p->elements, sizeof *pack->source));
         from = pack->source;
@@ -95,12 +124,12 @@ static jem_status room_for_pack(jem_model *model)
     return JEM_OK;
 }
 
-jem_status jem__model_pack(jem_model *model, int32_t parameter, int32_t form,
+jem_status jem__model_pack(jem_model *model, int32_t parameter, int32_t form, const jem__node *norm,
                            const jem__layout *layout, void **packed)
 {
     for (int64_t i = 0; i < model->pack_count; i++) {
         const jem__pack *pack = model->packs[i];
-        if (pack->parameter != parameter || pack->form != form) continue;
+        if (pack->parameter != parameter || pack->form != form || pack->norm != norm) continue;
         if (!jem__layout_equal(pack->layout, layout)) continue;
         *packed = pack->data;
         return JEM_OK;
@@ -110,6 +139,7 @@ jem_status jem__model_pack(jem_model *model, int32_t parameter, int32_t form,
     JEM__TRY(jem__calloc(&pack, 1, sizeof *pack));
     pack->parameter = parameter;
     pack->form = form;
+    pack->norm = norm;
     pack->version = -1;
     jem_status status = create(pack, model, layout);
     if (status) {
@@ -122,24 +152,31 @@ jem_status jem__model_pack(jem_model *model, int32_t parameter, int32_t form,
     return JEM_OK;
 }
 
+/* Both only grow, so their sum tells whether either has. */
+static int64_t version_of(const jem_model *model)
+{
+    return model->version + model->statistics;
+}
+
 static jem_status refresh_task(void *user, int64_t index, int64_t worker)
 {
     jem_model *model = user;
     jem__pack *pack = model->packs[index];
     (void)worker;
-    if (pack->version == model->version) return JEM_OK;
-    transform(pack, &model->parameters[pack->parameter]);
+    int64_t now = pack->norm ? version_of(model) : model->version;
+    if (pack->version == now) return JEM_OK;
+    transform(pack, model);
     if (pack->reorder) JEM__TRY(jem__call_run(pack->call, pack->stream));
-    pack->version = model->version;
+    pack->version = now;
     return JEM_OK;
 }
 
 jem_status jem__model_refresh(jem_model *model)
 {
-    if (model->packed_version == model->version) return JEM_OK;
+    if (model->packed_version == version_of(model)) return JEM_OK;
     pthread_mutex_lock(&model->lock);
     jem_status status = jem__pool_run(model->context->pool, model->pack_count, refresh_task, model);
-    if (!status) model->packed_version = model->version;
+    if (!status) model->packed_version = version_of(model);
     pthread_mutex_unlock(&model->lock);
     return status;
 }

@@ -14,8 +14,9 @@ float *jem__model_master(const jem_model *model, int32_t parameter);
    be combined with the edge of Winograd's tiles (2 or 4), whose transform it then is. */
 enum { JEM__PACK_PLAIN = 0, JEM__PACK_TURNED = 1 };
 /* A copy of a parameter in a form and a layout, shared by all plans that want the same;
-   jem__model_refresh fills it. On a worker thread. */
-jem_status jem__model_pack(jem_model *model, int32_t parameter, int32_t form,
+   jem__model_refresh fills it. norm: the batch norm to fold into a convolution's weights or
+   bias; NULL: none. On a worker thread. */
+jem_status jem__model_pack(jem_model *model, int32_t parameter, int32_t form, const jem__node *norm,
                            const jem__layout *layout, void **packed);
 /* Brings all packed copies up to date. Before a run, on the calling thread. */
 jem_status jem__model_refresh(jem_model *model);

@@ -223,6 +223,7 @@ jem_status jem__pass_phase(jem_pass *pass, jem__phase phase)
         if (slot->at >= jem__pass_end(slot, phase)) return JEM_OK;
         const jem__step *step = &slot->plan->steps[slot->at];
         step->combine(step, pass->slots, pass->slices);
+        if (slot->moves_statistics) pass->model->statistics++;
         for (int64_t i = 0; i < pass->slices; i++) pass->slots[i]->at++;
     }
 }

@@ -138,11 +138,11 @@ jem_status jem__plan_parameter(jem__plan *plan, int32_t parameter, int32_t *buff
     return add_buffer(plan, 0, JEM__IN_MEMORY, master, buffer);
 }
 
-jem_status jem__plan_packed(jem__plan *plan, int32_t parameter, int32_t form,
+jem_status jem__plan_packed(jem__plan *plan, int32_t parameter, int32_t form, const jem__node *norm,
                             const jem__layout *layout, int32_t *buffer)
 {
     void *packed;
-    JEM__TRY(jem__model_pack(plan->model, parameter, form, layout, &packed));
+    JEM__TRY(jem__model_pack(plan->model, parameter, form, norm, layout, &packed));
     return add_buffer(plan, 0, JEM__IN_MEMORY, packed, buffer);
 }
 

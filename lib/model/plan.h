@@ -133,9 +133,9 @@ jem_status jem__plan_as(jem__plan *plan, int32_t buffer, const jem__layout *from
    both may change the value. */
 jem_status jem__plan_typed(jem__plan *plan, int32_t value);
 jem_status jem__plan_blocked(jem__plan *plan, int32_t value, int64_t *block);
-/* The master of a parameter of node, or its packed copy in a layout. */
+/* The master of a parameter of node, or its packed copy (jem__model_pack). */
 jem_status jem__plan_parameter(jem__plan *plan, int32_t parameter, int32_t *buffer);
-jem_status jem__plan_packed(jem__plan *plan, int32_t parameter, int32_t form,
+jem_status jem__plan_packed(jem__plan *plan, int32_t parameter, int32_t form, const jem__node *norm,
                             const jem__layout *layout, int32_t *buffer);
 /* Takes ownership of primitive, also on failure; then it can be called. */
 jem_status jem__plan_keep(jem__plan *plan, jem__primitive *primitive);

@@ -87,8 +87,8 @@ jem_status jem__winograd_step(jem__plan *plan, const jem__filter *f)
     JEM__TRY(jem__plan_keep(plan, p));
     JEM__TRY(jem__plan_buffer(plan, places * a * 4, &b[A]));
     JEM__TRY(jem__plan_buffer(plan, places * c * 4, &b[C]));
-    JEM__TRY(
-        jem__plan_packed(plan, f->node->parameter[0], form, jem__primitive_layout(p, B), &b[B]));
+    JEM__TRY(jem__plan_packed(plan, f->node->parameter[0], form, f->norm,
+                              jem__primitive_layout(p, B), &b[B]));
     if (jem__primitive_scratch(p) > 0)
         JEM__TRY(jem__plan_buffer(plan, jem__primitive_scratch(p), &b[SCRATCH]));
     return jem__plan_tiled(plan, f->node, run, p, &t, b, BUFFERS);

@@ -15,6 +15,7 @@ typedef struct jem__filter {
     const jem__node *node;
     const jem__convolution *c; /* as it is computed: of a turned one, turned */
     int64_t edge, b;
+    const jem__node *norm;          /* folded in; NULL: none */
     int32_t turned, from, bias, to; /* buffers; bias -1: none */
 } jem__filter;
 jem_status jem__winograd_step(jem__plan *plan, const jem__filter *f);

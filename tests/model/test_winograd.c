@@ -230,5 +230,32 @@ START_TEST(weights_are_followed)
 }
 END_TEST
 
+/* Running statistics that a pass moves reach the weights that a batch norm is folded into. */
+START_TEST(statistics_are_followed)
+{
+    enum { N = 6 };
+    jem_context *context = test_context(2);
+    jem_model *model =
+                  model_of(context, "model.convolution=fast model.norm=batch model.channels=1"),
+              *again;
+    int64_t total;
+    float *x = images(model, N, &total), energy[3][N], logits[N * 3];
+    jem_pass *pass;
+    OK(jem_model_energy(model, x, NULL, N, energy[0]));
+    OK(jem_pass_create(&pass, model, JEM_PASS_TRAIN, N));
+    OK(jem_pass_forward(pass, x, N, logits, N * 3));
+    OK(jem_model_energy(model, x, NULL, N, energy[1]));
+    OK(jem_model_clone(&again, model));
+    OK(jem_model_energy(again, x, NULL, N, energy[2]));
+    ck_assert_float_ne(energy[0][0], energy[1][0]);
+    ck_assert_mem_eq(energy[1], energy[2], sizeof energy[1]);
+    free(x);
+    jem_pass_destroy(pass);
+    jem_model_destroy(model);
+    jem_model_destroy(again);
+    jem_context_destroy(context);
+}
+END_TEST
+
 TESTS("winograd", methods_agree, weight_gradients_agree, batches_change_rounding_only,
-      threads_do_not_matter, weights_are_followed)
+      threads_do_not_matter, weights_are_followed, statistics_are_followed)
