@@ -87,9 +87,13 @@ int metrics_write(metrics *m, const jem_trainer *trainer)
 
 int metrics_rollback(metrics *m, const jem_trainer *trainer)
 {
+    enum { MOST = 64 };
+    static const char *const told[] = {"rate_factor", "penalty", "sampler_steps"};
     int64_t count, from, to;
     char reason[512];
+    double values[MOST];
     json out;
+    TRY(check(jem_trainer_metrics(trainer, values, MOST)));
     TRY(check(jem_trainer_rollbacks(trainer, &count, &from, &to)));
     TRY(check(jem_trainer_rollback_reason(trainer, reason, sizeof reason)));
     json_open(&out, m->file, 1);
@@ -99,6 +103,9 @@ int metrics_rollback(metrics *m, const jem_trainer *trainer)
     json_integer(&out, "rollbacks", count);
     json_integer(&out, "from", from);
     json_text(&out, "reason", reason);
+    for (int64_t i = 0; i < jem_trainer_metric_count(); i++)
+        for (int k = 0; k < 3; k++)
+            if (!strcmp(jem_trainer_metric_name(i), told[k])) json_number(&out, told[k], values[i]);
     end_line(m, &out);
     return 0;
 }

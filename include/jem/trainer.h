@@ -100,8 +100,11 @@ JEM_API int64_t jem_trainer_rollback_reason(const jem_trainer *trainer, char *bu
    gradient_norm, distance, clamped, buffer_age, rate, seconds_load,
    seconds_sample, seconds_pass, seconds_update, rollbacks, loss_pxy, gap_pxy; of the
    last validation and of the best one: valid_step, valid_accuracy, valid_nll,
-   best_step, best_accuracy, best_nll. Energies are means of E(x), or of E(x,y) where
-   trainer.px is 0. NaN where one does not apply. Errors: ARGUMENT, SHAPE (capacity). */
+   best_step, best_accuracy, best_nll; energy_data_pxy, energy_sample_pxy; what roll-backs
+   have come to, rate_factor, penalty, sampler_steps; and alarms, the steps in a row up to
+   this one beyond a guard. Energies are means of E(x), or of E(x,y) where trainer.px is 0;
+   those of _pxy of E(x,y). NaN where one does not apply. docs/training.md explains each.
+   Errors: ARGUMENT, SHAPE (capacity). */
 JEM_API int64_t jem_trainer_metric_count(void);
 JEM_API const char *jem_trainer_metric_name(int64_t index);
 JEM_API jem_status jem_trainer_metrics(const jem_trainer *trainer, double *values,

@@ -23,6 +23,9 @@ jem_status jem__guard_check(jem__guard *g, const double *m, int64_t step)
     } limits[] = {
         {g->energy, JEM__METRIC_ENERGY_DATA, "energy", "the mean energy of the data"},
         {g->energy, JEM__METRIC_ENERGY_SAMPLE, "energy", "the mean energy of the samples"},
+        {g->energy, JEM__METRIC_ENERGY_DATA_PXY, "energy", "the mean energy E(x,y) of the data"},
+        {g->energy, JEM__METRIC_ENERGY_SAMPLE_PXY, "energy",
+         "the mean energy E(x,y) of the samples"},
         {g->gradient, JEM__METRIC_GRADIENT_NORM, "gradient", "the gradient norm"},
         {g->clamped, JEM__METRIC_CLAMPED, "clamped", "the share of sampled pixels at the box"},
         {g->distance, JEM__METRIC_DISTANCE, "distance", "the mean distance of the chains"}};

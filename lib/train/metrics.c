@@ -3,13 +3,39 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const char *const names[JEM__METRIC_COUNT] = {
-    "step",           "images_per_second", "loss",           "loss_px",   "loss_pyx",
-    "accuracy",       "energy_data",       "energy_sample",  "gap",       "gradient_norm",
-    "distance",       "clamped",           "buffer_age",     "rate",      "seconds_load",
-    "seconds_sample", "seconds_pass",      "seconds_update", "rollbacks", "loss_pxy",
-    "gap_pxy",        "valid_step",        "valid_accuracy", "valid_nll", "best_step",
-    "best_accuracy",  "best_nll"};
+static const char *const names[JEM__METRIC_COUNT] = {"step",
+                                                     "images_per_second",
+                                                     "loss",
+                                                     "loss_px",
+                                                     "loss_pyx",
+                                                     "accuracy",
+                                                     "energy_data",
+                                                     "energy_sample",
+                                                     "gap",
+                                                     "gradient_norm",
+                                                     "distance",
+                                                     "clamped",
+                                                     "buffer_age",
+                                                     "rate",
+                                                     "seconds_load",
+                                                     "seconds_sample",
+                                                     "seconds_pass",
+                                                     "seconds_update",
+                                                     "rollbacks",
+                                                     "loss_pxy",
+                                                     "gap_pxy",
+                                                     "valid_step",
+                                                     "valid_accuracy",
+                                                     "valid_nll",
+                                                     "best_step",
+                                                     "best_accuracy",
+                                                     "best_nll",
+                                                     "energy_data_pxy",
+                                                     "energy_sample_pxy",
+                                                     "rate_factor",
+                                                     "penalty",
+                                                     "sampler_steps",
+                                                     "alarms"};
 
 int64_t jem_trainer_metric_count(void)
 {

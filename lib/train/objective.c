@@ -129,10 +129,12 @@ static jem_status measure_pxy(const jem_trainer *t, jem__outputs data, jem__outp
 {
     contrast c;
     JEM__TRY(measure_contrast(t, data, sampled, t->y, t->batch, &c));
-    if (t->px == 0) { /* guards watch these */
+    if (t->px == 0) {
         m[JEM__METRIC_ENERGY_DATA] = c.energy[0];
         m[JEM__METRIC_ENERGY_SAMPLE] = c.energy[1];
     }
+    m[JEM__METRIC_ENERGY_DATA_PXY] = c.energy[0];
+    m[JEM__METRIC_ENERGY_SAMPLE_PXY] = c.energy[1];
     m[JEM__METRIC_GAP_PXY] = c.gap;
     m[JEM__METRIC_LOSS_PXY] = c.loss;
     m[JEM__METRIC_LOSS] += t->pxy * c.loss;

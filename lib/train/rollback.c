@@ -21,7 +21,7 @@ jem_status jem__rollback_read(jem_trainer *t, const jem_config *config)
     r->response_penalty = jem__config_f64(config, "trainer.response_penalty");
     r->response_steps = jem__config_i64(config, "trainer.response_steps");
     r->penalty = t->penalty;
-    r->steps = jem__config_i64(config, "sampler.steps");
+    r->steps = r->steps_now = jem__config_i64(config, "sampler.steps");
     r->seed = t->seed;
     r->rate = 1;
     r->good.step = r->candidate.step = -1;
@@ -87,7 +87,8 @@ void jem__rollback_respond(jem_trainer *t)
     t->penalty = r->penalty + r->response_penalty * (double)r->count;
     t->seed = seed_now(r);
     int64_t steps = more > 0 && r->count > room / more ? room : more * r->count;
-    jem__sampler_set_run(t->sampler, r->steps + steps, t->seed);
+    r->steps_now = r->steps + steps;
+    jem__sampler_set_run(t->sampler, r->steps_now, t->seed);
 }
 
 static jem_status return_to_good(jem_trainer *t)

@@ -14,8 +14,8 @@ typedef struct jem__rollback {
     int64_t retries, every; /* settings; retries 0: no copies are kept */
     double response_rate, response_penalty;
     int64_t response_steps;
-    double penalty; /* of the settings, before any response */
-    int64_t steps;
+    double penalty;           /* of the settings, before any response */
+    int64_t steps, steps_now; /* Langevin steps: as configured, and after the response */
     uint64_t seed;
 
     int64_t count, from, to;       /* roll-backs so far; the last one's steps */

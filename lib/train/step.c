@@ -155,7 +155,7 @@ static void finish(jem_trainer *t, double *m, double seconds)
     t->step++;
     jem__average_add(&t->average, t->model, t->step);
     m[JEM__METRIC_STEP] = (double)t->step;
-    m[JEM__METRIC_ROLLBACKS] = (double)t->rollback.count;
+    jem__trainer_tell_policy(t, m);
     m[JEM__METRIC_IMAGES_PER_SECOND] = (double)images / seconds;
     memcpy(t->metrics, m, sizeof t->metrics);
     jem__trainer_tell_validation(t);

@@ -112,7 +112,16 @@ void jem__trainer_forget_metrics(jem_trainer *t)
 {
     for (int i = 0; i < JEM__METRIC_COUNT; i++) t->metrics[i] = NAN;
     t->metrics[JEM__METRIC_STEP] = (double)t->step;
-    t->metrics[JEM__METRIC_ROLLBACKS] = (double)t->rollback.count;
+    jem__trainer_tell_policy(t, t->metrics);
+}
+
+void jem__trainer_tell_policy(const jem_trainer *t, double *m)
+{
+    m[JEM__METRIC_ROLLBACKS] = (double)t->rollback.count;
+    m[JEM__METRIC_RATE_FACTOR] = t->rollback.rate;
+    m[JEM__METRIC_PENALTY] = t->penalty;
+    m[JEM__METRIC_SAMPLER_STEPS] = (double)t->rollback.steps_now;
+    m[JEM__METRIC_ALARMS] = (double)t->guard.alarms;
 }
 
 static jem_status check_weights(const jem_trainer *t)

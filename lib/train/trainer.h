@@ -40,6 +40,12 @@ typedef enum jem__metric {
     JEM__METRIC_BEST_STEP,
     JEM__METRIC_BEST_ACCURACY,
     JEM__METRIC_BEST_NLL,
+    JEM__METRIC_ENERGY_DATA_PXY,
+    JEM__METRIC_ENERGY_SAMPLE_PXY,
+    JEM__METRIC_RATE_FACTOR,
+    JEM__METRIC_PENALTY,
+    JEM__METRIC_SAMPLER_STEPS,
+    JEM__METRIC_ALARMS,
     JEM__METRIC_COUNT
 } jem__metric;
 
@@ -81,6 +87,8 @@ void jem__trainer_keep_statistics(jem_trainer *trainer);
 void jem__trainer_restore_statistics(jem_trainer *trainer);
 /* Those of no step, after a return to another one. */
 void jem__trainer_forget_metrics(jem_trainer *trainer);
+/* What roll-backs and guards have come to, among the metrics. */
+void jem__trainer_tell_policy(const jem_trainer *trainer, double *metrics);
 /* Runs the validation that the last complete step is due, if any. */
 jem_status jem__trainer_validate(jem_trainer *trainer);
 /* Its results into the metrics. */

@@ -198,6 +198,7 @@ START_TEST(each_guard)
 {
     static const char *const guards[][2] = {
         {"trainer.guard_energy=1e-6", "the mean energy of the data"},
+        {"trainer.guard_energy=1e-6 trainer.px=0 trainer.pxy=1", "the mean energy of the data"},
         {"trainer.guard_gradient=1e-6", "the gradient norm"},
         {"trainer.guard_clamped=1e-6 sampler.clamp=1 sampler.noise=1", "pixels at the box"},
         {"trainer.guard_distance=1e-6", "the mean distance"}};

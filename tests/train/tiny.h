@@ -5,7 +5,7 @@
 #include "helpers.h"
 #include <math.h>
 
-enum { K = 3, C = 1, H = 8, W = 8, IMAGE = C * H * W, DATA = 60, METRICS = 27 };
+enum { K = 3, C = 1, H = 8, W = 8, IMAGE = C * H * W, DATA = 60, METRICS = 33 };
 
 typedef struct tiny {
     jem_context *context;
