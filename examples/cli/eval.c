@@ -106,13 +106,20 @@ void eval_end(json *out)
 
 void eval_sampler(json *out, const jem_config *config)
 {
-    static const char *const keys[] = {"sampler.steps", "sampler.step_size", "sampler.noise"};
-    int64_t steps = 0;
+    static const char *const keys[] = {
+        "sampler.steps", "sampler.step_size",         "sampler.noise", "sampler.gradient_clamp",
+        "sampler.clamp", "sampler.noise_after_clamp", "sampler.seed"};
+    for (size_t i = 0; i < COUNT(keys); i++) eval_setting(out, config, keys[i], keys[i]);
+}
+
+void eval_setting(json *out, const jem_config *config, const char *key, const char *name)
+{
+    int64_t whole = 0;
     double value = 0;
-    jem_config_get_i64(config, keys[0], &steps);
-    json_integer(out, keys[0], steps);
-    for (int i = 1; i < 3; i++) {
-        jem_config_get_f64(config, keys[i], &value);
-        json_number(out, keys[i], value);
+    if (!jem_config_get_i64(config, key, &whole)) {
+        json_integer(out, name, whole);
+    } else {
+        jem_config_get_f64(config, key, &value);
+        json_number(out, name, value);
     }
 }

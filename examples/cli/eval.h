@@ -54,6 +54,8 @@ void eval_begin(json *out, const eval_work *work);
 void eval_end(json *out);
 /* The chain's settings, as numbers say little without them. */
 void eval_sampler(json *out, const jem_config *config);
+/* A number of the settings under a name. */
+void eval_setting(json *out, const jem_config *config, const char *key, const char *name);
 
 int eval_accuracy(int argc, char **argv);
 int eval_calibration(int argc, char **argv);

@@ -88,18 +88,22 @@ static int parse_eps(double *eps, int64_t *count, int64_t most)
 static void print_settings(json *out, const jem_config *config)
 {
     char norm[16] = "";
-    int64_t steps = 0, restarts = 0, refined = 0, copies = 0;
+    int64_t restarts = 0, random_start = 0, refined = 0;
     jem_config_get_str(config, "attack.norm", norm, sizeof norm);
-    jem_config_get_i64(config, "attack.steps", &steps);
     jem_config_get_i64(config, "attack.restarts", &restarts);
+    jem_config_get_i64(config, "attack.random_start", &random_start);
     jem_config_get_i64(config, "attack.refined", &refined);
-    jem_config_get_i64(config, "refine.copies", &copies);
     json_text(out, "norm", norm);
-    json_integer(out, "steps", steps);
-    json_integer(out, "restarts", restarts);
+    eval_setting(out, config, "attack.steps", "steps");
+    eval_setting(out, config, "attack.step_size", "step_size");
+    /* From one start without random numbers there is one way. */
+    json_integer(out, "restarts", random_start || refined ? restarts : 1);
+    json_flag(out, "random_start", random_start != 0);
+    eval_setting(out, config, "attack.seed", "seed");
     json_flag(out, "refined", refined != 0);
     if (!refined) return;
-    json_integer(out, "copies", copies);
+    eval_setting(out, config, "refine.copies", "copies");
+    eval_setting(out, config, "refine.noise", "copy_noise");
     eval_sampler(out, config);
 }
 

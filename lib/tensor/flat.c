@@ -234,7 +234,7 @@ static void fill_uniform(jem__random *r, float low, float high, float *out, int6
     for (; n - i >= BATCH; i += BATCH) {
         uint32_t words[4][LANES];
         philox(r->key, r->counter, r->counter[0], words);
-        for (int l = 0; l < LANES; l++)
+        for (int64_t l = 0; l < LANES; l++)
             for (int w = 0; w < 4; w++) out[i + 4 * l + w] = low + width * jem__unit(words[w][l]);
         r->counter[0] += LANES;
     }
