@@ -46,24 +46,43 @@ static int choose(slots *s, const char *path, uint64_t seed, const int32_t *y, i
     return code;
 }
 
+/* As choose; without labels the classes take turns: as even as can be. */
+static int choose_any(slots *s, const char *path, uint64_t seed, const int32_t *y, int64_t n,
+                      int64_t *chosen)
+{
+    int32_t *turns = NULL;
+    if (s->blocks == 1 || y) return choose(s, path, seed, y, n, chosen);
+    turns = allocate(n, sizeof *turns);
+    for (int64_t i = 0; turns && i < n; i++) turns[i] = (int32_t)(i % s->blocks);
+    int code = turns ? choose(s, path, seed, turns, n, chosen) : CODE_FAILED;
+    free(turns);
+    return code;
+}
+
 /* Every slot of the file counts as used. */
-static int from_array(const char *path, jem_model *model, uint64_t seed, int64_t n, float *x,
-                      char *how, size_t capacity)
+static int from_array(const char *path, jem_model *model, uint64_t seed, int by_class,
+                      const int32_t *y, int64_t n, float *x, char *how, size_t capacity)
 {
     jem_array *array = NULL;
     const float *values = NULL;
     slots s = {.blocks = 1};
-    int64_t c, h, w, *chosen = NULL;
-    TRY(check(jem_model_info(model, &c, &h, &w, NULL, NULL)));
+    int64_t c, h, w, classes, *chosen = NULL;
+    TRY(check(jem_model_info(model, &c, &h, &w, &classes, NULL)));
     TRY(array_images(&array, path, model, &values, &s.count));
     s.usable = allocate(s.count, sizeof *s.usable);
     chosen = allocate(n, sizeof *chosen);
     int code = s.usable && chosen ? 0 : CODE_FAILED;
+    if (!code && by_class && s.count % classes)
+        code = fail("%s: %" PRId64 " images, expected a multiple of %" PRId64
+                    " (--buffer-by-class: a block for each class)",
+                    path, s.count, classes);
+    if (by_class) s.blocks = classes;
     for (int64_t i = 0; !code && i < s.count; i++) s.usable[s.found++] = i;
-    if (!code) code = choose(&s, path, seed, NULL, n, chosen);
+    if (!code) code = choose_any(&s, path, seed, y, n, chosen);
     for (int64_t i = 0; !code && i < n; i++)
         memcpy(x + i * c * h * w, values + chosen[i] * c * h * w, (size_t)(c * h * w) * sizeof *x);
-    snprintf(how, capacity, "random images of the buffer %s (%" PRId64 ")", path, s.count);
+    snprintf(how, capacity, "random images of the buffer %s (%" PRId64 "%s)", path, s.count,
+             by_class ? ", in blocks by class" : "");
     free(s.usable);
     free(chosen);
     jem_array_destroy(array);
@@ -87,18 +106,9 @@ static int from_sampler(const char *path, jem_sampler *sampler, slots *s, uint64
                         const int32_t *y, int64_t n, int64_t image, float *x)
 {
     int64_t *chosen = allocate(n, sizeof *chosen);
-    int32_t *random = NULL;
-    int code = chosen ? 0 : CODE_FAILED;
-    if (!code && s->blocks > 1 && !y) { /* classes in turn: as even as can be */
-        random = allocate(n, sizeof *random);
-        if (!random) code = CODE_FAILED;
-        for (int64_t i = 0; !code && i < n; i++) random[i] = (int32_t)(i % s->blocks);
-        y = random;
-    }
-    if (!code) code = choose(s, path, seed, y, n, chosen);
+    int code = chosen ? choose_any(s, path, seed, y, n, chosen) : CODE_FAILED;
     for (int64_t i = 0; !code && i < n; i++)
         code = check(jem_sampler_buffer_get(sampler, chosen[i], 1, x + i * image, image));
-    free(random);
     free(chosen);
     return code;
 }
@@ -124,13 +134,14 @@ static int open_buffer(jem_sampler **sampler, const char *path, jem_model *model
     return code;
 }
 
-int buffer_starts(const char *path, jem_model *model, uint64_t seed, const int32_t *y, int64_t n,
-                  float *x, char *how, size_t capacity)
+int buffer_starts(const char *path, jem_model *model, uint64_t seed, int by_class, const int32_t *y,
+                  int64_t n, float *x, char *how, size_t capacity)
 {
     jem_sampler *sampler = NULL;
     slots s = {0};
     int64_t c, h, w;
-    if (has_suffix(path, ".npy")) return from_array(path, model, seed, n, x, how, capacity);
+    if (has_suffix(path, ".npy"))
+        return from_array(path, model, seed, by_class, y, n, x, how, capacity);
     TRY(check(jem_model_info(model, &c, &h, &w, NULL, NULL)));
     int code = open_buffer(&sampler, path, model, &s);
     if (!code) code = from_sampler(path, sampler, &s, seed, y, n, c * h * w, x);

@@ -7,7 +7,7 @@
 static struct {
     const char *model, *start, *start_from, *buffer, *data, *labels, *output, *strip;
     int64_t count, per_class, best, strip_rows;
-    int as_trained, captions, compact;
+    int as_trained, by_class, captions, compact;
     settings settings;
 } given = {.strip_rows = 10};
 
@@ -22,6 +22,8 @@ static const option options[] = {
      "the data of the class Gaussians [those in the model]"},
     {"buffer", OPTION_TEXT, 0, &given.buffer, "FILE",
      "start from a replay buffer: random slots of a run's checkpoint, or of X.npy"},
+    {"buffer-by-class", OPTION_FLAG, 0, &given.by_class, NULL,
+     "X.npy has a block for each class, as a conditional run's: take those of the class"},
     {"labels", OPTION_TEXT, 0, &given.labels, "Y.npy",
      "int64 or int32 [n]: chains follow E(x,y) in place of E(x)"},
     {"count", OPTION_INTEGER, 0, &given.count, "N", "chains without --start and --labels [64]"},
@@ -99,6 +101,9 @@ static int check_options(void)
         return wrong("start-from", given.start_from,
                      "uniform or gaussian (--buffer FILE starts from a buffer)");
     if (kinds > 1) return exclude("--start, --start-from and --buffer exclude each other");
+    if (given.by_class && !(given.buffer && has_suffix(given.buffer, ".npy")))
+        return exclude(
+            "--buffer-by-class is for --buffer X.npy; a checkpoint says how its slots lie");
     if (given.data && (given.start || given.buffer))
         return exclude("--data is for class Gaussians: it excludes --start and --buffer");
     if (given.per_class && (given.start || given.labels || given.count))
@@ -171,8 +176,8 @@ static int from_buffer(work *k)
 {
     int64_t seed;
     TRY(check(jem_config_get_i64(k->config, "sampler.seed", &seed)));
-    return buffer_starts(given.buffer, k->model, (uint64_t)seed, k->y, k->n, k->x, k->how,
-                         sizeof k->how);
+    return buffer_starts(given.buffer, k->model, (uint64_t)seed, given.by_class, k->y, k->n, k->x,
+                         k->how, sizeof k->how);
 }
 
 /* The chains' images, labels and number. */

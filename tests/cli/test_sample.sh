@@ -48,6 +48,24 @@ fails 1 'no more used slots' "$jem" sample --model $tiny --buffer run/checkpoint
     --per-class 5 --steps 0 --output q.npy
 fails 1 'no more used slots' "$jem" sample --model $tiny --buffer b.npy --count 9 --steps 0 --output q.npy
 fails 1 'replay buffer\|format is' "$jem" sample --model $tiny --buffer $tiny --count 2 --steps 0 --output q.npy
+# An array in blocks by class: 8 images of ten classes are no such array, 20 are.
+fails 1 '8 images, expected a multiple of 10' "$jem" sample --model $tiny --buffer b.npy \
+    --buffer-by-class --count 2 --steps 0 --output q.npy
+works '' "$jem" sample --model $tiny --count 20 --steps 0 --output blocks.npy
+works '20, in blocks by class' "$jem" sample --model $tiny --buffer blocks.npy --buffer-by-class \
+    --per-class 2 --steps 0 --output c.npy
+python3 -c '
+import struct
+def images(path):
+    b = open(path, "rb").read()
+    start = 10 + struct.unpack("<H", b[8:10])[0]
+    return [b[i:i + 576] for i in range(start, len(b), 576)]
+blocks, got = images("blocks.npy"), images("c.npy")
+for y in range(10):
+    assert sorted(got[2 * y:2 * y + 2]) == sorted(blocks[2 * y:2 * y + 2]), y
+' || bad 'a class got images of another block'
+fails 2 'is for --buffer X.npy' "$jem" sample --model $tiny --buffer run/checkpoint.safetensors \
+    --buffer-by-class --output q.npy
 fails 2 'exclude each other' "$jem" sample --model $tiny --buffer b.npy --start b.npy --output q.npy
 fails 2 'excludes' "$jem" sample --model $tiny --data glyphs --start b.npy --output q.npy
 [ -e q.npy ] && bad "q.npy after a failure"
