@@ -303,6 +303,34 @@ static int take(const command *c, int argc, char **argv, int *at, int64_t *posit
     return store(c, o, value);
 }
 
+static int is_key(const char *pair, size_t length)
+{
+    for (int64_t i = 0; i < jem_config_key_count(); i++) {
+        const char *name;
+        jem_config_key_info(i, &name, NULL, NULL, NULL, NULL);
+        if (strlen(name) == length && !strncmp(name, pair, length)) return 1;
+    }
+    return 0;
+}
+
+/* A setting that the command would pass over is a mistake. */
+static int check_sections(const command *c)
+{
+    for (int64_t i = 0; c->settings && i < c->settings->count; i++) {
+        const char *pair = c->settings->pairs[i];
+        size_t length = strcspn(pair, "=");
+        int reads = in_sections(pair, c->sections) || !is_key(pair, length);
+        for (int64_t k = 0; k < c->count && !reads; k++)
+            reads = c->options[k].kind == OPTION_KEY && strlen(c->options[k].target) == length &&
+                    !strncmp(c->options[k].target, pair, length);
+        if (reads) continue;
+        fail("jem %s reads no %.*s: expected settings of: %s", c->name, (int)length, pair,
+             c->sections);
+        return CODE_USAGE;
+    }
+    return 0;
+}
+
 int options_parse(const command *c, int argc, char **argv)
 {
     int given[64] = {0}, at = 1;
@@ -320,5 +348,5 @@ int options_parse(const command *c, int argc, char **argv)
                  o->name, c->name);
             return CODE_USAGE;
         }
-    return 0;
+    return check_sections(c);
 }

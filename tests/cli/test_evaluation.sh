@@ -107,6 +107,11 @@ for file in t.pdf roc.png h.svg a.png d.png r.png; do
     [ -s $file ] || bad "no $file"
 done
 
+# ---- settings that a command does not read ----
+fails 2 'reads no sampler.steps' "$jem" eval accuracy "$@" --sampler.steps=3
+works '"accuracy"' "$jem" eval accuracy "$@" --model.precision=f32
+fails 2 "unknown key 'modl.precision'" "$jem" eval accuracy "$@" --modl.precision=f32
+
 # ---- what training held out ----
 "$jem" train --data glyphs:size=12,limit=60 --iterations 30 --set sampler.steps=1 loader.batch=16 \
     sampler.buffer=20 sampler.clamp=1 trainer.px=0 optimizer.rate=5e-3 trainer.validation=20 trainer.validate_every=30 trainer.seed=5 loader.seed=0 --output run >out 2>err || bad "train: $(cat err)"

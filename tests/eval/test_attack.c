@@ -276,6 +276,63 @@ START_TEST(refined)
 }
 END_TEST
 
+/* One step of an attack on refined logits, by its formula: chains with the attack's random
+   numbers carry two copies of the image to x'; the gradient of the loss of their mean logits is
+   taken there (EOT), and goes straight to the image (BPDA). */
+static void refined_step(jem_sampler *sampler, jem_pass *pass, int64_t i, double size, float *to)
+{
+    enum { COPIES = 2 };
+    static float end[COPIES * IMAGE], dx[COPIES * IMAGE];
+    float f[COPIES * K], mean[K], df[COPIES * K];
+    double g[IMAGE], length = 0, sum = 0;
+    for (int c = 0; c < COPIES; c++) memcpy(end + c * IMAGE, x + i * IMAGE, IMAGE * sizeof *end);
+    OK(jem_sampler_step(sampler, end, NULL, COPIES, i * COPIES, 0, 2));
+    OK(jem_pass_forward(pass, end, COPIES, f, COPIES * K));
+    for (int k = 0; k < K; k++) mean[k] = (f[k] + f[K + k]) / COPIES;
+    for (int k = 0; k < K; k++)
+        if (k != y[i]) sum += exp((double)mean[k]);
+    /* softmax - onehot, over 1 - p(y given x) */
+    for (int k = 0; k < COPIES * K; k++)
+        df[k] = (float)(k % K == y[i] ? -1 : exp((double)mean[k % K]) / sum);
+    OK(jem_pass_backward(pass, df, JEM_GRADIENT_INPUT, dx));
+    for (int k = 0; k < IMAGE; k++) {
+        g[k] = (double)dx[k] + (double)dx[IMAGE + k];
+        length += g[k] * g[k];
+    }
+    for (int k = 0; k < IMAGE; k++) {
+        double moved = (double)x[i * IMAGE + k] + size * g[k] / sqrt(length);
+        to[k] = (float)fmin(fmax(moved, -1), 1);
+    }
+}
+
+START_TEST(refined_steps)
+{
+    static float found[N * IMAGE], want[IMAGE];
+    int32_t robust[N];
+    jem_sampler *sampler;
+    jem_pass *pass;
+    int checked = 0;
+    make(2, "attack.steps=1 attack.random_start=0 attack.refined=1 attack.norm=l2 "
+            "attack.step_size=0.5 refine.copies=2 sampler.steps=2 sampler.step_size=5 "
+            "sampler.noise=0.1");
+    OK(jem_eval_attack(model, x, y, N, 0, 10, config, robust, found));
+    OK(jem_sampler_create(&sampler, model, config));
+    OK(jem_pass_create(&pass, model, JEM_PASS_INPUT_GRADIENT, 2));
+    for (int64_t i = 0; i < N; i++) {
+        if (distance(found + i * IMAGE, x + i * IMAGE, 1) == 0)
+            continue; /* wrong before the step */
+        refined_step(sampler, pass, i, 0.5, want);
+        double off = distance(found + i * IMAGE, want, 1);
+        ck_assert_msg(off < 1e-4, "image %d is %g off, after a step of 0.5", (int)i, off);
+        checked++;
+    }
+    ck_assert_int_gt(checked, N / 2);
+    jem_pass_destroy(pass);
+    jem_sampler_destroy(sampler);
+    drop();
+}
+END_TEST
+
 START_TEST(one_class)
 {
     int32_t robust[2], none[2] = {0, 0};
@@ -318,4 +375,4 @@ START_TEST(bad_input)
 END_TEST
 
 TESTS("eval attack", inside_ball_and_box, no_eps_is_accuracy, determinism, starts, least_distance,
-      saturated, refined, one_class, bad_input)
+      saturated, refined, refined_steps, one_class, bad_input)
