@@ -30,6 +30,9 @@ float *bench_images(const jem_model *model, int64_t n, uint64_t seed);
 
 /* Times work and prints its JSON line: one run to warm up, then o->repeat. */
 int bench_time(const bench_options *o, const bench_work *work);
+/* One training step to warm up, then o->repeat calls of step, each of which takes one. */
+int bench_train(const bench_options *o, jem_status (*step)(void *user, jem_trainer *trainer),
+                void *user);
 /* Prints the reason of a failed call; returns 1. */
 int bench_fail(const char *what);
 

@@ -16,7 +16,9 @@
                 gradient, in the precision, slices and form that the engine uses: its
                 ceiling in bf16; in float32 Winograd's method goes beyond it
      gemm_peak  the machine's matrix product, 2048 cubed, through oneDNN
-     profile    microseconds per image of each operator of an SGLD step, on one worker
+     profile    microseconds of each operator, per image and on one worker: of an SGLD step,
+                and of a pass with gradients by the weights; then those of the phases of a
+                whole training step, and of a thread's waiting in it
 
    gflops counts 2 x multiply-adds of convolutions and linear layers: forward
    1, sgld_step and conv_only 2, jem_step 2 steps + 9. */

@@ -1,4 +1,5 @@
-/* profile: where an SGLD step's time goes, operator by operator, on one worker. */
+/* profile: where the time goes, operator by operator on one worker, of an SGLD step and of a
+   pass with gradients by the weights; and phase by phase of whole training steps. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/memory.h"
 #include "base/status.h"
@@ -7,6 +8,7 @@
 #include "energy/energy.h"
 #include "model/internal.h"
 #include "sample/langevin.h"
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +19,9 @@ typedef struct profile {
     jem_context *context;
     jem_model *model;
     const jem__plan *plan;
+    const char *forward, *backward; /* what the plan's phases are called */
     jem__slot *slot;
-    float *x, *dx;
+    float *x;
     double *seconds; /* by step of the plan, then energy, then update */
     int64_t runs;
 } profile;
@@ -52,10 +55,16 @@ static jem_status one_step(profile *p, const jem__mover *mover, double *seconds)
             jem__energy_derivative(f, NULL, slot->n, k, jem__slot_derivatives(slot));
             seconds[p->plan->step_count] += lap(&at);
         }
-        JEM__TRY(jem__slot_run(slot, i + 1));
+        const jem__step *step = &p->plan->steps[i];
+        if (step->combine) {
+            step->combine(step, &slot, 1);
+            slot->at++;
+        } else {
+            JEM__TRY(jem__slot_run(slot, i + 1));
+        }
         seconds[i] += lap(&at);
     }
-    for (int64_t i = 0; i < slot->n; i++)
+    for (int64_t i = 0; p->plan->wants & JEM__WANT_INPUT && i < slot->n; i++)
         JEM__TRY(jem__mover_step(mover, (uint64_t)i, 0, image, slot->x + i * image,
                                  slot->dx + i * image, energy[i]));
     seconds[p->plan->step_count + 1] += lap(&at);
@@ -99,38 +108,105 @@ static void print_profile(const profile *p)
             snprintf(shape, sizeof shape, "%ldx%ldx%ld to %ld", (long)in.c, (long)in.h, (long)in.w,
                      (long)step->node->shape.c);
         }
-        print_line(i < p->plan->forward_count ? "forward" : "backward",
+        print_line(i < p->plan->forward_count ? p->forward : p->backward,
                    step->node        ? step->node->op->name
                    : step->primitive ? "reorder"
                                      : "sum of gradients",
                    shape, p->seconds[i] / images, total / images);
     }
     print_line("between", "energy", "", p->seconds[p->plan->step_count] / images, total / images);
-    print_line("update", "langevin", "", p->seconds[p->plan->step_count + 1] / images,
-               total / images);
-    print_line("all", "total", "", total / images, total / images);
+    if (p->plan->wants & JEM__WANT_INPUT)
+        print_line("update", "langevin", "", p->seconds[p->plan->step_count + 1] / images,
+                   total / images);
+    print_line(p->forward, "total", "", total / images, total / images);
+}
+
+static int profile_plan(profile *p, int32_t wants, const char *forward, const char *backward)
+{
+    int64_t slice = p->model->slice, n = p->o->batch < slice ? p->o->batch : slice;
+    p->forward = forward;
+    p->backward = backward;
+    jem_status status = jem__model_plan(p->model, n, wants, &p->plan);
+    if (!status) status = jem__model_refresh(p->model);
+    if (!status) {
+        p->x = bench_images(p->model, n, 1);
+        p->seconds = calloc((size_t)p->plan->step_count + 2, sizeof *p->seconds);
+        status = p->x && p->seconds ? jem__pool_run(p->context->pool, 1, profile_task, p)
+                                    : JEM_ERROR_MEMORY;
+    }
+    int failed = status ? bench_fail("profile") : 0;
+    if (!failed) print_profile(p);
+    jem__slot_destroy(p->slot);
+    free(p->x);
+    free(p->seconds);
+    p->slot = NULL;
+    p->x = NULL;
+    p->seconds = NULL;
+    return failed;
+}
+
+/* ---- Whole training steps, on all threads ---- */
+
+typedef struct phases {
+    double load, sample, pass, update, waiting, all; /* seconds */
+    int64_t steps;
+} phases;
+
+static double process_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static jem_status run_phases(void *user, jem_trainer *trainer)
+{
+    const struct {
+        const char *name;
+        int64_t offset;
+    } parts[] = {{"seconds_load", offsetof(phases, load)},
+                 {"seconds_sample", offsetof(phases, sample)},
+                 {"seconds_pass", offsetof(phases, pass)},
+                 {"seconds_update", offsetof(phases, update)}};
+    phases *p = user;
+    double values[64], wall = now(), processor = process_seconds();
+    JEM__TRY(jem_trainer_step(trainer));
+    p->all += now() - wall;
+    p->waiting -= process_seconds() - processor; /* what is left of all threads' time */
+    JEM__TRY(jem_trainer_metrics(trainer, values, 64));
+    for (int64_t i = 0; i < jem_trainer_metric_count(); i++)
+        for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++)
+            if (!strcmp(jem_trainer_metric_name(i), parts[k].name))
+                *(double *)((char *)p + parts[k].offset) += values[i];
+    p->steps++;
+    return JEM_OK;
+}
+
+static int profile_training(const bench_options *o)
+{
+    phases p = {.load = 0};
+    if (bench_train(o, run_phases, &p)) return 1;
+    double steps = (double)p.steps, threads = (double)o->threads;
+    print_line("training step", "data", "", p.load / steps, p.all / steps);
+    print_line("training step", "sampling", "", p.sample / steps, p.all / steps);
+    print_line("training step", "passes", "", p.pass / steps, p.all / steps);
+    print_line("training step", "optimizer", "", p.update / steps, p.all / steps);
+    print_line("training step", "waiting, a thread", "", (p.all + p.waiting / threads) / steps,
+               p.all / steps);
+    print_line("training step", "total", "", p.all / steps, p.all / steps);
+    return 0;
 }
 
 int bench_profile(const bench_options *o)
 {
     profile p = {.o = o, .runs = o->repeat * 10};
     jem_status status = bench_model(o, &p.context, &p.model);
-    if (!status)
-        status = jem__model_plan(p.model, o->batch < p.model->slice ? o->batch : p.model->slice,
-                                 JEM__WANT_INPUT, &p.plan);
-    if (!status) status = jem__model_refresh(p.model);
-    if (!status) {
-        p.x = bench_images(p.model, p.plan->n, 1);
-        p.seconds = calloc((size_t)p.plan->step_count + 2, sizeof *p.seconds);
-        status = p.x && p.seconds ? jem__pool_run(p.context->pool, 1, profile_task, &p)
-                                  : JEM_ERROR_MEMORY;
-    }
     int failed = status ? bench_fail("profile") : 0;
-    if (!failed) print_profile(&p);
-    jem__slot_destroy(p.slot);
-    free(p.x);
-    free(p.seconds);
+    if (!failed) failed = profile_plan(&p, JEM__WANT_INPUT, "forward", "backward");
+    if (!failed)
+        failed = profile_plan(&p, JEM__WANT_PARAMETERS | JEM__TRAINING, "training forward",
+                              "training backward");
     jem_model_destroy(p.model);
     jem_context_destroy(p.context);
-    return failed;
+    return failed || profile_training(o);
 }

@@ -87,15 +87,9 @@ static jem_status begin(job *j, const bench_options *o)
     return j->x && j->energy ? JEM_OK : JEM_ERROR_MEMORY;
 }
 
-static int finish(job *j, jem_status status, const char *name, jem_status (*run)(void *),
-                  double per, double passes)
+static int end(job *j, jem_status status, const char *name)
 {
     int failed = status ? bench_fail(name) : 0;
-    if (!failed) {
-        double flops = 2 * bench_macs(j->model) * (double)j->o->batch * passes;
-        bench_work work = {name, run, j, per, flops};
-        failed = bench_time(j->o, &work);
-    }
     jem_trainer_destroy(j->trainer);
     jem_dataset_destroy(j->data);
     jem_sampler_destroy(j->sampler);
@@ -104,6 +98,18 @@ static int finish(job *j, jem_status status, const char *name, jem_status (*run)
     free(j->x);
     free(j->energy);
     return failed;
+}
+
+static int finish(job *j, jem_status status, const char *name, jem_status (*run)(void *),
+                  double per, double passes)
+{
+    int failed = 0;
+    if (!status) {
+        double flops = 2 * bench_macs(j->model) * (double)j->o->batch * passes;
+        bench_work work = {name, run, j, per, flops};
+        failed = bench_time(j->o, &work);
+    }
+    return end(j, status, name) || failed;
 }
 
 /* ---- The three ---- */
@@ -143,20 +149,36 @@ static jem_status train(void *user)
     return jem_trainer_step(j->trainer);
 }
 
-int bench_jem_step(const bench_options *o)
+/* A trainer on the job's model and images. */
+static jem_status begin_training(job *j, const bench_options *o)
 {
-    job j;
     jem_config *config = NULL;
-    jem_status status = begin(&j, o);
+    jem_status status = begin(j, o);
     int64_t images = images_of(o);
     int32_t *y = calloc((size_t)images, sizeof *y);
     if (!y) status = JEM_ERROR_MEMORY;
     for (int64_t i = 0; y && i < images; i++) y[i] = (int32_t)(i % CLASSES);
     if (!status)
-        status = jem_dataset_create(&j.data, j.context, j.x, JEM_TYPE_F32, y, images, 3, 32, 32);
+        status = jem_dataset_create(&j->data, j->context, j->x, JEM_TYPE_F32, y, images, 3, 32, 32);
     if (!status) status = bench_configure(o, &config);
-    if (!status) status = jem_trainer_create(&j.trainer, j.model, j.data, config);
+    if (!status) status = jem_trainer_create(&j->trainer, j->model, j->data, config);
     jem_config_destroy(config);
     free(y);
-    return finish(&j, status, "jem_step", train, 1, 2 * (double)o->steps + 9);
+    return status;
+}
+
+int bench_jem_step(const bench_options *o)
+{
+    job j;
+    return finish(&j, begin_training(&j, o), "jem_step", train, 1, 2 * (double)o->steps + 9);
+}
+
+int bench_train(const bench_options *o, jem_status (*step)(void *user, jem_trainer *trainer),
+                void *user)
+{
+    job j;
+    jem_status status = begin_training(&j, o);
+    if (!status) status = jem_trainer_step(j.trainer); /* warm */
+    for (int64_t i = 0; !status && i < o->repeat; i++) status = step(user, j.trainer);
+    return end(&j, status, "profile");
 }
