@@ -14,6 +14,8 @@ typedef struct state {
     jem_sampler *sampler[SLOTS];
     jem_pass *pass[SLOTS];
     jem_trainer *trainer[SLOTS];
+    jem_optimizer *optimizer[SLOTS];
+    jem_network *network[SLOTS];
     float x[MOST * IMAGE], dx[MOST * IMAGE], out[MOST * IMAGE];
     int32_t y[MOST];
 } state;
@@ -218,7 +220,7 @@ static void sampler_acts(state *s)
     int i = slot(s);
     int64_t n = images(s);
     const int32_t *y = take(s) % 2 ? s->y : NULL;
-    switch (take(s) % 6) {
+    switch (take(s) % 7) {
     case 0:
         jem_sampler_destroy(s->sampler[i]);
         s->sampler[i] = NULL;
@@ -239,6 +241,9 @@ static void sampler_acts(state *s)
     case 4:
         memcpy(s->out, s->x, sizeof s->x);
         check(jem_sampler_step(s->sampler[i], s->out, y, n, number(s), number(s), take(s) % 3));
+        break;
+    case 5:
+        check(jem_sampler_buffer_set(s->sampler[i], number(s), n, s->x));
         break;
     default:
         check(jem_sampler_buffer_get(s->sampler[i], number(s), n, s->out, MOST * IMAGE));
@@ -300,10 +305,116 @@ static void trainer_acts(state *s)
     }
 }
 
+static void eval_acts(state *s)
+{
+    static const char *const scores[] = {"log_px", "max_softmax", "mass", "refine_log_px", "none"};
+    jem_model *model = s->model[slot(s)];
+    const jem_config *config = config_of(s);
+    float logits[MOST * CLASSES], of[MOST], probability[MOST];
+    int32_t flags[MOST];
+    int64_t n = images(s), steps = 0;
+    double value;
+    if (config) jem_config_get_i64(config, "sampler.steps", &steps);
+    if (!config || steps > 2) return; /* the default is 20 */
+    switch (take(s) % 8) {
+    case 0:
+        check(jem_eval_score(model, scores[take(s) % 5], s->x, n, number(s), config, of));
+        break;
+    case 1:
+        check(jem_eval_refined_logits(model, s->x, n, number(s), config, logits,
+                                      take(s) % 4 ? MOST * CLASSES : number(s)));
+        break;
+    case 2:
+        check(jem_eval_attack(model, s->x, s->y, n, number(s), (double)take(s) / 64 - 1, config,
+                              flags, s->out));
+        break;
+    case 3:
+        check(jem_model_calibrate(model, s->data[slot(s)], config));
+        break;
+    case 4:
+        check(
+            jem_model_predict(model, s->x, n, flags, probability, of, take(s) % 2 ? flags : NULL));
+        break;
+    case 5:
+        check(jem_eval_ece(s->out, s->y, n, number(s), number(s), &value, NULL, NULL, NULL));
+        break;
+    case 6:
+        check(jem_model_starts_fit(model, s->data[slot(s)], config));
+        break;
+    default:
+        check(jem_model_set_precision(model, take(s) % 2 ? "auto" : "f64"));
+    }
+}
+
+static void optimizer_acts(state *s)
+{
+    int i = slot(s);
+    double norm;
+    switch (take(s) % 5) {
+    case 0:
+        jem_optimizer_destroy(s->optimizer[i]);
+        s->optimizer[i] = NULL;
+        check(jem_optimizer_create(&s->optimizer[i], s->model[slot(s)], config_of(s)));
+        break;
+    case 1:
+        check(jem_optimizer_set_rate(s->optimizer[i], (double)number(s) / 100));
+        break;
+    case 2:
+        check(jem_optimizer_ascend(s->optimizer[i]));
+        break;
+    case 3:
+        check(jem_optimizer_restore(s->optimizer[i]));
+        break;
+    default:
+        check(jem_optimizer_step(s->optimizer[i], &norm));
+    }
+}
+
+/* A network is never more than a few layers of a few channels. */
+static void network_acts(state *s)
+{
+    static const char *const names[] = {"a", "b.c", "d", "", "a b"};
+    static const char *const kinds[] = {"batch", "group:2", "silu", "relu", "max", "average"};
+    int i = slot(s);
+    jem_network *network = s->network[i];
+    int32_t in = (int32_t)number(s);
+    const char *name = names[take(s) % 5], *kind = kinds[take(s) % 6];
+    int64_t small = number(s) % 5;
+    switch (take(s) % 8) {
+    case 0:
+        jem_network_destroy(network);
+        check(jem_network_create(&s->network[i], take(s) % 8 ? 1 : number(s), SIDE, SIDE));
+        break;
+    case 1:
+        jem_network_convolution(network, in, name, small, number(s), number(s), number(s));
+        break;
+    case 2:
+        jem_network_norm(network, in, name, kind);
+        break;
+    case 3:
+        jem_network_activation(network, in, kind);
+        break;
+    case 4:
+        jem_network_pool(network, in, kind, number(s), number(s), number(s));
+        break;
+    case 5:
+        jem_network_linear(network, in, name, small);
+        break;
+    case 6:
+        jem_network_add(network, in, (int32_t)number(s));
+        break;
+    default:
+        jem_model_destroy(s->model[i]);
+        check(jem_model_create_network(&s->model[i], fuzz_context(), network, config_of(s)));
+    }
+    if (s->network[i]) check(jem_network_status(s->network[i]));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    static void (*const acts[])(state *) = {config_acts,  data_acts, loader_acts, model_acts,
-                                            sampler_acts, pass_acts, trainer_acts};
+    static void (*const acts[])(state *) = {config_acts,    data_acts,   loader_acts,  model_acts,
+                                            sampler_acts,   pass_acts,   trainer_acts, eval_acts,
+                                            optimizer_acts, network_acts};
     static state s;
     if (size > 400) return 0;
     memset(&s, 0, sizeof s);
@@ -319,6 +430,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         jem_sampler_destroy(s.sampler[i]);
         jem_pass_destroy(s.pass[i]);
         jem_trainer_destroy(s.trainer[i]);
+        jem_optimizer_destroy(s.optimizer[i]);
+        jem_network_destroy(s.network[i]);
     }
     return 0;
 }

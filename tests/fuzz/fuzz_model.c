@@ -4,6 +4,21 @@
 
 enum { HEADER = 1 << 16, DATA = 400000 };
 
+/* Starts that the file carries, or says it does. */
+static void draw_starts(jem_model *model, int64_t image, float *x)
+{
+    jem_config *config;
+    jem_sampler *sampler;
+    MUST(jem_config_create(&config) == JEM_OK);
+    MUST(jem_config_parse(config, "sampler.start=gaussian sampler.buffer=1") == JEM_OK);
+    jem_status status = jem_sampler_create(&sampler, model, config);
+    MUST(fuzz_fair(status) && !sampler == (status != JEM_OK));
+    status = sampler ? jem_sampler_draw_starts(sampler, NULL, 1, 0, x, image) : JEM_OK;
+    MUST(fuzz_fair(status) || status == JEM_ERROR_STATE); /* it carries none */
+    jem_sampler_destroy(sampler);
+    jem_config_destroy(config);
+}
+
 static void use(jem_model *model)
 {
     int64_t c, h, w, classes, size;
@@ -14,6 +29,12 @@ static void use(jem_model *model)
     MUST(x && logits);
     MUST(jem_model_logits(model, x, 1, logits, classes) == JEM_OK);
     for (int64_t i = 0; i < classes; i++) MUST(isfinite(logits[i]));
+    float probability, log_px;
+    int32_t y = -1, accepted = -1;
+    jem_status status = jem_model_predict(model, x, 1, &y, &probability, &log_px, &accepted);
+    MUST(fuzz_fair(status)); /* a calibration that is none is an error */
+    if (!status) MUST(y >= 0 && y < classes && accepted >= -1 && accepted <= 1);
+    draw_starts(model, c * h * w, x);
     free(x);
     free(logits);
 }

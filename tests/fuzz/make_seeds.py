@@ -56,6 +56,20 @@ put("model", "no_checksum", json.dumps(
 put("model", "no_metadata", json.dumps(
     {k: t for k, t in json.loads(model).items() if k != "__metadata__"},
     separators=(",", ":")).encode())
+with tempfile.TemporaryDirectory() as folder:
+    subprocess.run([jem, "train", "--data", "glyphs:size=8,limit=200", "--output", folder + "/run",
+                    "--iterations", "1", "--set", "model.architecture=network",
+                    "model.network=convolution 0 a 4 3 1 1; norm 1 b batch; silu 2; max_pool 3 2 2 0;"
+                    " linear 4 c 6; leaky_relu 5", "model.energy=head", "sampler.steps=1",
+                    "sampler.start=gaussian", "sampler.start_rank=2", "loader.batch=8",
+                    "sampler.buffer=10", "trainer.validation=10", "trainer.validate_every=1",
+                    "trainer.gap_limit=1e9"], check=True,
+                   stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    whole = json.loads(header_of(folder + "/run/model.safetensors"))
+del whole["__metadata__"]["checksum"]
+whole["__metadata__"]["calibration"] = ("calibration.accept=0.9 calibration.temperature=0.5"
+                                        " calibration.threshold=-3 calibration.images=10")
+put("model", "network", json.dumps(whole, separators=(",", ":")).encode())
 put("model", "huge", json.dumps({"__metadata__": {
     "format": "jem", "depth": "1000", "widen_factor": "64", "channels": "4096",
     "classes": "65536", "height": "65536", "width": "65536"}}).encode())
