@@ -1,5 +1,5 @@
 #!/bin/sh
-# The library is built as docs/security.md says. Usage: hardening.sh LIBRARY
+# A library or a program is built as docs/security.md says. Usage: hardening.sh FILE
 set -eu
 lib="$1"
 failed=0
