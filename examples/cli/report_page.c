@@ -1,4 +1,5 @@
 /* jem report: a run's folder, or one of evaluations, as one HTML page. */
+#include "draw.h"
 #include "html.h"
 #include <dirent.h>
 #include <errno.h>
@@ -9,7 +10,7 @@
 #include <unistd.h>
 
 static struct {
-    const char *folder, *output, *title;
+    const char *folder, *output, *title, *curves;
 } given;
 
 static const option options[] = {
@@ -17,6 +18,8 @@ static const option options[] = {
      "a run's folder, or one with JSON of jem eval"},
     {"output", OPTION_TEXT, 0, &given.output, "FILE", "the page [DIR/report.html]"},
     {"title", OPTION_TEXT, 0, &given.title, "TEXT", "what stands above it [the folder's name]"},
+    {"curves", OPTION_TEXT, 0, &given.curves, "FILE",
+     "the curves of DIR/metrics.jsonl besides, as .png, .pdf or .svg"},
 };
 
 static const command self = {
@@ -369,10 +372,24 @@ int report_page(const char *folder, const char *title, const char *output)
     return code;
 }
 
+static int draw_curves(void)
+{
+    char log[4300];
+    if (!page_suffix(given.curves)) {
+        fail("--curves: got '%s', expected a name that ends in .png, .pdf or .svg", given.curves);
+        return CODE_USAGE;
+    }
+    join(log, sizeof log, given.folder, "metrics.jsonl");
+    TRY(metrics_plot(log, given.curves));
+    printf("Written to %s\n", given.curves);
+    return 0;
+}
+
 int run_report(int argc, char **argv)
 {
     int code = options_parse(&self, argc, argv);
     if (code) return code < 0 ? 0 : code;
+    if (given.curves) TRY(draw_curves());
     TRY(report_page(given.folder, given.title, given.output));
     printf("Written to %s%s\n", given.output ? given.output : given.folder,
            given.output ? "" : "/report.html");

@@ -93,6 +93,11 @@ END
 works 'odd/report.html' "$jem" report odd
 whole odd/report.html >/dev/null
 
+# ---- curves by themselves ----
+for kind in png pdf svg; do works "curves.$kind" "$jem" report run --curves curves.$kind; done
+[ "$(head -c 4 curves.pdf)" = %PDF ] && grep -q '<svg' curves.svg || bad "curves: $(head -c 20 curves.pdf)"
+fails 2 'ends in .png, .pdf or .svg' "$jem" report run --curves curves.gif
+
 # ---- what cannot be reported ----
 mkdir empty
 fails 1 'empty: holds nothing to report' "$jem" report empty
