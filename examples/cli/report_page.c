@@ -1,5 +1,4 @@
 /* jem report: a run's folder, or one of evaluations, as one HTML page. */
-#include "draw.h"
 #include "html.h"
 #include <dirent.h>
 #include <errno.h>
@@ -375,7 +374,8 @@ int report_page(const char *folder, const char *title, const char *output)
 static int draw_curves(void)
 {
     char log[4300];
-    if (!page_suffix(given.curves)) {
+    const char *of = given.curves;
+    if (!has_suffix(of, ".png") && !has_suffix(of, ".pdf") && !has_suffix(of, ".svg")) {
         fail("--curves: got '%s', expected a name that ends in .png, .pdf or .svg", given.curves);
         return CODE_USAGE;
     }
