@@ -44,5 +44,6 @@ int bench_conv_only(const bench_options *o);
 int bench_gemm_peak(const bench_options *o);
 int bench_check(const bench_options *o);
 int bench_profile(const bench_options *o);
+int bench_kernels(const bench_options *o);
 
 #endif

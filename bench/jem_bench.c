@@ -16,6 +16,8 @@
                 gradient, in the precision, slices and form that the engine uses: its
                 ceiling in bf16; in float32 Winograd's method goes beyond it
      gemm_peak  the machine's matrix product, 2048 cubed, through oneDNN
+     kernels    the library's own kernels: bits and nanoseconds an element of each
+                instruction set beside those of plain C
      profile    microseconds of each operator, per image and on one worker: of an SGLD step,
                 and of a pass with gradients by the weights; then those of the phases of a
                 whole training step, and of a thread's waiting in it
@@ -33,10 +35,10 @@
 static const struct part {
     const char *name;
     int (*run)(const bench_options *o);
-} parts[] = {{"forward", bench_forward},     {"sgld_step", bench_sgld_step},
-             {"jem_step", bench_jem_step},   {"conv_only", bench_conv_only},
-             {"gemm_peak", bench_gemm_peak}, {"check", bench_check},
-             {"profile", bench_profile},     {0}};
+} parts[] = {
+    {"forward", bench_forward},     {"sgld_step", bench_sgld_step}, {"jem_step", bench_jem_step},
+    {"conv_only", bench_conv_only}, {"gemm_peak", bench_gemm_peak}, {"check", bench_check},
+    {"profile", bench_profile},     {"kernels", bench_kernels},     {0}};
 
 int bench_fail(const char *what)
 {
