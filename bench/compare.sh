@@ -7,13 +7,13 @@
 #                       [--only forward,sgld_step,jem_step] [--convolution exact|fast|direct]
 #                       [--norm none|batch] [--sample-mode eval|train] [--batch N] [--repeat N]
 #
-# BENCH: jem_bench [build/bench/jem_bench]; PEER: the peer's script, which takes the same
+# BENCH: jem_bench [build/bench/jem_bench]; PEER: the peer [bench/peer_torch.py], which takes the same
 # flags and prints the same lines; PYTHON: an interpreter with torch. Where both of the
 # peer's layouts are worth a try, LAYOUTS lists them and the faster one of a pair counts.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 bench="${BENCH:-$here/../build/bench/jem_bench}"
-peer="${PEER:-$here/../../shared/peer/bench_torch.py}"
+peer="${PEER:-$here/peer_torch.py}"
 python="${PYTHON:-/usr/bin/python3}"
 layouts="${LAYOUTS:-channels_last contiguous}"
 force=0 pairs=7 networks="10-1 16-2 16-4 28-10" precisions="f32 bf16" threads="1 2"
