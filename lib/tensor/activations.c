@@ -59,11 +59,16 @@ static void leaky_relu(const jem__real *x, jem__real *y, int64_t n, float slope)
     }
 }
 
+/* Defined in kernels.c: the compiler folds a range that it knows into all that follows, three
+   times over. */
+extern const float jem__exponential_range[2];
+
 /* exp(x) = 2^k e^r with |r| <= ln2/2 and a polynomial for e^r (relative error below
    2e-7); no libm, so that it vectorises and has the same bits everywhere. */
 static inline float exponential(float x)
 {
-    const float low = -87.0f, high = 88.0f, round = 12582912.0f; /* 1.5 * 2^23 */
+    const float low = jem__exponential_range[0], high = jem__exponential_range[1],
+                round = 12582912.0f; /* 1.5 * 2^23 */
     x = x < low ? low : x > high ? high : x;
     float k = (x * 1.44269504f + round) - round;
     float r = (x - k * 0.693359375f) - k * -2.12194440e-4f;

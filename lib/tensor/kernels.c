@@ -10,6 +10,10 @@ extern const jem__activations jem__activations_avx2_f32, jem__activations_avx2_b
     jem__activations_avx512_f32, jem__activations_avx512_bf16;
 #endif
 
+/* Of what the activations' exponential takes: beyond it the result is neither 0 nor finite. */
+extern const float jem__exponential_range[2];
+const float jem__exponential_range[2] = {-87, 88};
+
 const jem__kernels *jem__kernels_of(int32_t isa)
 {
     static const jem__kernels *const table[JEM__ISA_COUNT] = {
