@@ -64,6 +64,20 @@ CALLS(jem_model_metadata_set, jem_model_metadata_set(w->t.model, "note", "some t
 
 CALLS(jem_model_set_precision, jem_model_set_precision(w->t.model, "bf16"))
 
+/* A pool of three: workers that cannot be started are done without, or it is an error. */
+CASE(jem_context_create_with_workers)
+{
+    jem_context *context;
+    jem_config *config;
+    jem_status status;
+    OK(jem_config_clone(&config, w->t.config));
+    OK(jem_config_set_i64(config, "context.threads", 3));
+    MADE(status, context, jem_context_create(&context, config));
+    jem_context_destroy(context);
+    jem_config_destroy(config);
+    return status;
+}
+
 CASE(jem_context_create_hosted)
 {
     const jem_log log = {.struct_size = sizeof log, .write = ignore};
@@ -464,6 +478,7 @@ const case_of scoring_cases[] = {NAMED(jem_context_create),
                                  NAMED(jem_model_save_memory),
                                  NAMED(jem_model_metadata_set),
                                  NAMED(jem_model_set_precision),
+                                 NAMED(jem_context_create_with_workers),
                                  NAMED(jem_context_create_hosted),
                                  NAMED(jem_model_calibrate),
                                  NAMED(jem_model_predict),
