@@ -3,6 +3,7 @@
 #define JEM_BENCH_H
 
 #include <jem.h>
+#include <time.h>
 
 typedef struct bench_options {
     int64_t depth, width, batch, steps, repeat, threads;
@@ -33,6 +34,8 @@ int bench_time(const bench_options *o, const bench_work *work);
 /* One training step to warm up, then o->repeat calls of step, each of which takes one. */
 int bench_train(const bench_options *o, jem_status (*step)(void *user, jem_trainer *trainer),
                 void *user);
+/* Seconds, of CLOCK_MONOTONIC or of the process. */
+double bench_seconds(clockid_t clock);
 /* Prints the reason of a failed call; returns 1. */
 int bench_fail(const char *what);
 

@@ -23,7 +23,7 @@ norm=none mode=eval batch_given="" repeat_given=""
 while [ $# -gt 0 ]; do
   case "$1" in
   --force) force=1 && shift && continue ;;
-  --pairs) pairs="$2" ;; # the figures of docs/performance.md take 7
+  --pairs) pairs="$2" ;;
   --networks) networks="$2" ;;
   --precisions) precisions="$2" ;;
   --threads) threads="$2" ;;
@@ -92,13 +92,13 @@ for network in $networks; do
         while [ $i -lt "$pairs" ]; do
           # shellcheck disable=SC2086
           own=$("$bench" $flags --convolution "$convolution")
-          # shellcheck disable=SC2086
-          other=$(fastest $flags)
-          mine=$(echo "$own" | field ms) theirs=$(echo "$other" | field ms)
           case "$own" in
           *"\"precision\": \"$precision\""*) ;;
           *) echo "compare.sh: libjem has no $precision on this CPU: left out" >&2 && continue 3 ;;
           esac
+          # shellcheck disable=SC2086
+          other=$(fastest $flags)
+          mine=$(echo "$own" | field ms) theirs=$(echo "$other" | field ms)
           [ -n "$mine" ] && [ -n "$theirs" ] || { echo "compare.sh: a side gave no time" >&2 && exit 1; }
           echo "$theirs $mine" | awk '{print $1 / $2}' >>"$ratios"
           i=$((i + 1))

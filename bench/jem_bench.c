@@ -48,10 +48,10 @@ int bench_fail(const char *what)
     return 1;
 }
 
-static double now(void)
+double bench_seconds(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -66,9 +66,9 @@ int bench_time(const bench_options *o, const bench_work *work)
     double *seconds = calloc((size_t)o->repeat, sizeof *seconds);
     jem_status status = seconds ? work->run(work->user) : JEM_ERROR_MEMORY;
     for (int64_t i = 0; !status && i < o->repeat; i++) {
-        double from = now();
+        double from = bench_seconds(CLOCK_MONOTONIC);
         status = work->run(work->user);
-        seconds[i] = (now() - from) / work->per;
+        seconds[i] = (bench_seconds(CLOCK_MONOTONIC) - from) / work->per;
     }
     if (status) {
         free(seconds);

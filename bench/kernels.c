@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { N = 1 << 14, ARRAYS = 5, SIDE = 16, CHANNELS = 64 }; /* N = SIDE * SIDE * CHANNELS */
 
@@ -197,13 +196,6 @@ static void reset(arrays *x)
     for (int i = 0; i < ARRAYS; i++) memcpy(x->a[i], x->in[i], floats_of(i) * sizeof(float));
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* Nanoseconds an element: the fastest of o->repeat rounds, on arrays as they come. */
 static double time_of(const kernel *k, int32_t isa, arrays *x, int64_t repeat)
 {
@@ -211,9 +203,9 @@ static double time_of(const kernel *k, int32_t isa, arrays *x, int64_t repeat)
     double best = 1e9;
     for (int64_t i = 0; i < repeat; i++) {
         reset(x);
-        double begin = now();
+        double begin = bench_seconds(CLOCK_MONOTONIC);
         for (int j = 0; j < ROUND; j++) k->run(isa, x);
-        double taken = (now() - begin) / ROUND;
+        double taken = (bench_seconds(CLOCK_MONOTONIC) - begin) / ROUND;
         if (taken < best) best = taken;
     }
     return best * 1e9 / N;

@@ -8,11 +8,9 @@
 #include "energy/energy.h"
 #include "model/internal.h"
 #include "sample/langevin.h"
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct profile {
     const bench_options *o;
@@ -26,16 +24,9 @@ typedef struct profile {
     int64_t runs;
 } profile;
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static double lap(double *from)
 {
-    double at = now(), seconds = at - *from;
+    double at = bench_seconds(CLOCK_MONOTONIC), seconds = at - *from;
     *from = at;
     return seconds;
 }
@@ -45,7 +36,7 @@ static jem_status one_step(profile *p, const jem__mover *mover, double *seconds)
     jem__slot *slot = p->slot;
     int64_t image = p->model->graph.input.c * p->model->graph.input.h * p->model->graph.input.w;
     float energy[4096];
-    double at = now();
+    double at = bench_seconds(CLOCK_MONOTONIC);
     slot->at = 0;
     for (int32_t i = 0; i < p->plan->step_count; i++) {
         if (i == p->plan->forward_count) {
@@ -147,53 +138,49 @@ static int profile_plan(profile *p, int32_t wants, const char *forward, const ch
 
 /* ---- Whole training steps, on all threads ---- */
 
+/* The trainer's metrics, and what the profile calls them. */
+static const struct phase {
+    const char *metric, *name;
+} phase_names[] = {{"seconds_load", "data"},
+                   {"seconds_sample", "sampling"},
+                   {"seconds_pass", "passes"},
+                   {"seconds_update", "optimizer"}};
+enum { PHASES = sizeof phase_names / sizeof phase_names[0] };
+
 typedef struct phases {
-    double load, sample, pass, update, waiting, all; /* seconds */
+    double seconds[PHASES], processor, all; /* sums over steps; processor: of all threads */
     int64_t steps;
 } phases;
 
-static double process_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static jem_status run_phases(void *user, jem_trainer *trainer)
 {
-    const struct {
-        const char *name;
-        int64_t offset;
-    } parts[] = {{"seconds_load", offsetof(phases, load)},
-                 {"seconds_sample", offsetof(phases, sample)},
-                 {"seconds_pass", offsetof(phases, pass)},
-                 {"seconds_update", offsetof(phases, update)}};
+    enum { MOST = 64 };
     phases *p = user;
-    double values[64], wall = now(), processor = process_seconds();
+    double values[MOST], wall = bench_seconds(CLOCK_MONOTONIC),
+                         processor = bench_seconds(CLOCK_PROCESS_CPUTIME_ID);
     JEM__TRY(jem_trainer_step(trainer));
-    p->all += now() - wall;
-    p->waiting -= process_seconds() - processor; /* what is left of all threads' time */
-    JEM__TRY(jem_trainer_metrics(trainer, values, 64));
+    p->all += bench_seconds(CLOCK_MONOTONIC) - wall;
+    p->processor += bench_seconds(CLOCK_PROCESS_CPUTIME_ID) - processor;
+    JEM__TRY(jem_trainer_metrics(trainer, values, MOST));
     for (int64_t i = 0; i < jem_trainer_metric_count(); i++)
-        for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++)
-            if (!strcmp(jem_trainer_metric_name(i), parts[k].name))
-                *(double *)((char *)p + parts[k].offset) += values[i];
+        for (int k = 0; k < PHASES; k++)
+            if (!strcmp(jem_trainer_metric_name(i), phase_names[k].metric))
+                p->seconds[k] += values[i];
     p->steps++;
     return JEM_OK;
 }
 
 static int profile_training(const bench_options *o)
 {
-    phases p = {.load = 0};
+    static const char phase[] = "training step";
+    phases p = {.steps = 0};
     if (bench_train(o, run_phases, &p)) return 1;
-    double steps = (double)p.steps, threads = (double)o->threads;
-    print_line("training step", "data", "", p.load / steps, p.all / steps);
-    print_line("training step", "sampling", "", p.sample / steps, p.all / steps);
-    print_line("training step", "passes", "", p.pass / steps, p.all / steps);
-    print_line("training step", "optimizer", "", p.update / steps, p.all / steps);
-    print_line("training step", "waiting, a thread", "", (p.all + p.waiting / threads) / steps,
-               p.all / steps);
-    print_line("training step", "total", "", p.all / steps, p.all / steps);
+    double steps = (double)p.steps, step = p.all / steps;
+    for (int k = 0; k < PHASES; k++)
+        print_line(phase, phase_names[k].name, "", p.seconds[k] / steps, step);
+    print_line(phase, "waiting, a thread", "", step - p.processor / steps / (double)o->threads,
+               step);
+    print_line(phase, "total", "", step, step);
     return 0;
 }
 

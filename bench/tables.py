@@ -56,8 +56,7 @@ ACCURACY = ("idx:{0}/mnist", None, None)
 CIFAR = ("cifar:{0}/cifar10", "cifar:{0}/tinyimagenet32", "1/255,4/255,8/255")
 
 # Per table: data, other data and eps in pixels of [0,1] (None: calibration is all), and recipes.
-# Iterations are such that all
-# runs of a table take about the same time.
+# Iterations are such that all runs of a table take about the same time.
 TABLES = {
     "mnist": (MNIST, {
         "classifier": CLASSIFIER,
