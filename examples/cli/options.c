@@ -303,12 +303,17 @@ static int take(const command *c, int argc, char **argv, int *at, int64_t *posit
     return store(c, o, value);
 }
 
+static int is_name(const char *name, const char *pair, size_t length)
+{
+    return strlen(name) == length && !strncmp(name, pair, length);
+}
+
 static int is_key(const char *pair, size_t length)
 {
     for (int64_t i = 0; i < jem_config_key_count(); i++) {
         const char *name;
         jem_config_key_info(i, &name, NULL, NULL, NULL, NULL);
-        if (strlen(name) == length && !strncmp(name, pair, length)) return 1;
+        if (is_name(name, pair, length)) return 1;
     }
     return 0;
 }
@@ -321,8 +326,7 @@ static int check_sections(const command *c)
         size_t length = strcspn(pair, "=");
         int reads = in_sections(pair, c->sections) || !is_key(pair, length);
         for (int64_t k = 0; k < c->count && !reads; k++)
-            reads = c->options[k].kind == OPTION_KEY && strlen(c->options[k].target) == length &&
-                    !strncmp(c->options[k].target, pair, length);
+            reads = c->options[k].kind == OPTION_KEY && is_name(c->options[k].target, pair, length);
         if (reads) continue;
         fail("jem %s reads no %.*s: expected settings of: %s", c->name, (int)length, pair,
              c->sections);

@@ -64,9 +64,8 @@ const jem__preset jem__presets[] = {
      "trainer.px=1 trainer.pyx=3 trainer.energy_penalty=0.1 trainer.warmup=100 "
      "trainer.schedule=cosine trainer.rate_end=0.05 trainer.ema=0.995 trainer.gap_limit=5 "
      "trainer.retries=10 trainer.response_rate=0.7 trainer.response_penalty=0 "
-     "optimizer.rate=1.5e-3 "
-     "optimizer.beta1=0 optimizer.clip=1 sampler.conditional=1 sampler.steps=15 "
-     "sampler.step_size=10 "
-     "sampler.gradient_clamp=0.01 sampler.noise=0.005 sampler.clamp=1 sampler.buffer=1000"},
+     "optimizer.rate=1.5e-3 optimizer.beta1=0 optimizer.clip=1 sampler.conditional=1 "
+     "sampler.steps=15 sampler.step_size=10 sampler.gradient_clamp=0.01 sampler.noise=0.005 "
+     "sampler.clamp=1 sampler.buffer=1000"},
     {0, 0},
 };

@@ -74,23 +74,32 @@ static void run(const jem__step *step, jem__slot *slot)
     }
 }
 
+/* The buffers of products: matrices A and C of so many floats, and scratch; B is the caller's. */
+static jem_status products_room(jem__plan *plan, const jem__primitive *p, int64_t a, int64_t c,
+                                int32_t *b)
+{
+    JEM__TRY(jem__plan_buffer(plan, a * 4, &b[A]));
+    JEM__TRY(jem__plan_buffer(plan, c * 4, &b[C]));
+    b[SCRATCH] = -1;
+    return jem__primitive_scratch(p) > 0
+               ? jem__plan_buffer(plan, jem__primitive_scratch(p), &b[SCRATCH])
+               : JEM_OK;
+}
+
 jem_status jem__winograd_step(jem__plan *plan, const jem__filter *f)
 {
     jem__tiling t = tiling_of(f->c, f->edge, f->b);
     int64_t places = jem__tiling_places(&t), a = jem__tiling_stride(&t, t.ic),
             c = jem__tiling_stride(&t, t.oc);
     int32_t form = (int32_t)f->edge + (f->turned ? JEM__PACK_TURNED : JEM__PACK_PLAIN);
-    int32_t b[BUFFERS] = {[SCRATCH] = -1, [FROM] = f->from, [BIAS] = f->bias, [TO] = f->to};
+    int32_t b[BUFFERS] = {[FROM] = f->from, [BIAS] = f->bias, [TO] = f->to};
     jem__primitive *p = NULL;
     JEM__TRY(jem__primitive_products(&p, jem__model_engine(plan->model), places, t.batch, t.ic,
                                      t.oc, a, c));
     JEM__TRY(jem__plan_keep(plan, p));
-    JEM__TRY(jem__plan_buffer(plan, places * a * 4, &b[A]));
-    JEM__TRY(jem__plan_buffer(plan, places * c * 4, &b[C]));
+    JEM__TRY(products_room(plan, p, places * a, places * c, b));
     JEM__TRY(jem__plan_packed(plan, f->node->parameter[0], form, f->norm,
                               jem__primitive_layout(p, B), &b[B]));
-    if (jem__primitive_scratch(p) > 0)
-        JEM__TRY(jem__plan_buffer(plan, jem__primitive_scratch(p), &b[SCRATCH]));
     return jem__plan_tiled(plan, f->node, run, p, &t, b, BUFFERS);
 }
 
@@ -126,17 +135,14 @@ jem_status jem__winograd_weights_step(jem__plan *plan, const jem__node *node,
     jem__tiling t = tiling_of(c, edge, block);
     int64_t places = jem__tiling_places(&t), from = jem__tiling_stride(&t, t.ic),
             to = jem__tiling_stride(&t, t.oc);
-    int32_t b[GRADIENT_BUFFERS] = {[SCRATCH] = -1, [X] = x, [DY] = dy};
+    int32_t b[GRADIENT_BUFFERS] = {[X] = x, [DY] = dy};
     jem__primitive *p = NULL;
     JEM__TRY(jem__primitive_transposed_products(&p, jem__model_engine(plan->model), places, t.oc,
                                                 t.batch, t.ic, to, from,
                                                 t.batch < jem__tiling_tiles(&t)));
     JEM__TRY(jem__plan_keep(plan, p));
-    JEM__TRY(jem__plan_buffer(plan, places * to * 4, &b[A]));
+    JEM__TRY(products_room(plan, p, places * to, places * t.oc * t.ic, b));
     JEM__TRY(jem__plan_buffer(plan, places * from * 4, &b[B]));
-    JEM__TRY(jem__plan_buffer(plan, places * t.oc * t.ic * 4, &b[C]));
-    if (jem__primitive_scratch(p) > 0)
-        JEM__TRY(jem__plan_buffer(plan, jem__primitive_scratch(p), &b[SCRATCH]));
     JEM__TRY(jem__plan_buffer(plan, t.oc * t.ic * 9 * 4, &b[DW]));
     JEM__TRY(jem__plan_buffer(plan, 2 * t.oc * 4, &b[DB]));
     *dw = b[DW];

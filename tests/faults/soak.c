@@ -6,8 +6,8 @@
    the resident memory, as the median over the cycles of that minute; the piece fails when it grows
    by more than 2 % over the first minute that began after WARM cycles. (Single cycles differ by
    up to 3 %, by what malloc keeps: a leak moves the median.) The next piece goes on from DIR's
-   checkpoint, and DIR/state sums up the time. SIGTERM and SIGINT end a piece early, as a success.
- */
+   checkpoint, and DIR/state sums up the time. SIGTERM and SIGINT end a piece early, as a
+   success. */
 #define _GNU_SOURCE
 #include <inttypes.h>
 #include <jem.h>
