@@ -97,7 +97,8 @@ JEM_API jem_status jem_eval_logits(jem_model *model, const jem_dataset *data, fl
      refine_distance   minus the Euclidean distance moved
      refine_mass       the mass before minus after
    first is the number of image 0, and with it of its chain: a batch that is
-   scored in parts gets the same random numbers. config may be NULL.
+   scored in parts gets the same random numbers. Chains run in evaluation mode, whatever
+   sampler.mode says: an image's score is its own. config may be NULL.
    Errors: also ARGUMENT (an unknown name: the text lists them), DIVERGED (a chain). */
 JEM_API jem_status jem_eval_score(jem_model *model, const char *score, const float *x, int64_t n,
                                   int64_t first, const jem_config *config, float *scores);
@@ -108,8 +109,8 @@ JEM_API jem_status jem_eval_score_data(jem_model *model, const char *score, cons
 
 /* ---- Refinement: chains that begin at the images ----
 
-   Keys sampler.*: the chain, as in jem_sampler_step; first is the number of
-   image 0, config may be NULL. */
+   Keys sampler.*: the chain, as in jem_sampler_step but always in evaluation mode; first
+   is the number of image 0, config may be NULL. */
 
 /* logits [n,classes]: the mean over refine.copies copies of an image, each with
    noise refine.noise added and refined by a chain of its own (Grathwohl et al.
