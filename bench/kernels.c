@@ -129,7 +129,7 @@ static jem__tiling tiling_of(int64_t edge)
                          .n = 1,
                          .ic = CHANNELS,
                          .oc = CHANNELS,
-                         .b = 8,
+                         .b = 16,
                          .h = SIDE,
                          .w = SIDE,
                          .pad = 1,
@@ -143,25 +143,25 @@ static jem__tiling tiling_of(int64_t edge)
 static void tiles_in(int32_t isa, arrays *x)
 {
     jem__tiling t = tiling_of(2);
-    jem__winograd_of(isa)->in(&t, x->in[0], 0, x->a[4]);
+    jem__winograd_of(isa, JEM__F32, t.b)->in(&t, REAL(x->in[0]), 0, x->a[4]);
 }
 
 static void tiles_in4(int32_t isa, arrays *x)
 {
     jem__tiling t = tiling_of(4);
-    jem__winograd_of(isa)->in(&t, x->in[0], 0, x->a[4]);
+    jem__winograd_of(isa, JEM__F32, t.b)->in(&t, REAL(x->in[0]), 0, x->a[4]);
 }
 
 static void tiles_out(int32_t isa, arrays *x)
 {
     jem__tiling t = tiling_of(2);
-    jem__winograd_of(isa)->out(&t, x->in[4], 0, 0, NULL, x->a[0]);
+    jem__winograd_of(isa, JEM__F32, t.b)->out(&t, x->in[4], 0, 0, NULL, REAL(x->a[0]));
 }
 
 static void tiles_out4(int32_t isa, arrays *x)
 {
     jem__tiling t = tiling_of(4);
-    jem__winograd_of(isa)->out(&t, x->in[4], 0, 0, NULL, x->a[0]);
+    jem__winograd_of(isa, JEM__F32, t.b)->out(&t, x->in[4], 0, 0, NULL, REAL(x->a[0]));
 }
 
 static const kernel kernels[] = {{"langevin", langevin},

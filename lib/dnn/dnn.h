@@ -61,6 +61,8 @@ jem__convolution jem__convolution_turned(const jem__convolution *c);
 /* 1 if convolutions of a type exist here; and if they are no slower than float32. */
 int32_t jem__dnn_has(jem__engine *engine, int32_t type);
 int32_t jem__dnn_fast(int32_t type);
+/* 1 if bf16 products run at many times the rate of float32 ones. */
+int32_t jem__dnn_amx(void);
 
 /* Convolutions choose every layout themselves: ask _layout and bring the data. */
 jem_status jem__primitive_forward(jem__primitive **p, jem__engine *e, const jem__convolution *c);

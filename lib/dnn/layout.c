@@ -139,16 +139,26 @@ int64_t jem__layout_block(const jem__layout *layout)
     return b;
 }
 
+/* Instruction sets of oneDNN are sets of bits. */
+static int32_t has_isa(int set)
+{
+    return ((int)dnnl_get_effective_cpu_isa() & set) == set;
+}
+
+int32_t jem__dnn_amx(void)
+{
+    return has_isa((int)dnnl_cpu_isa_avx512_core_amx);
+}
+
 /* Without AMX, Intel's bf16 products run at half the rate of its float32 ones. */
 int32_t jem__dnn_fast(int32_t type)
 {
-    int isa = (int)dnnl_get_effective_cpu_isa();
-    int bf16 = (int)dnnl_cpu_isa_avx512_core_bf16, amx = (int)dnnl_cpu_isa_avx512_core_amx;
     int intel = 0;
 #ifdef __x86_64__
     intel = __builtin_cpu_is("intel");
 #endif
-    return type == JEM__F32 || (isa & amx) == amx || (!intel && (isa & bf16) == bf16);
+    return type == JEM__F32 || jem__dnn_amx() ||
+           (!intel && has_isa((int)dnnl_cpu_isa_avx512_core_bf16));
 }
 
 static const char *isa_name(void)

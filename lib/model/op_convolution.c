@@ -177,8 +177,10 @@ static jem_status data(jem__plan *plan, const jem__node *node, const struct jem_
     jem__convolution c = geometry(plan, node), turned = jem__convolution_turned(&c);
     const jem__layout *layout;
     int32_t dx, as;
-    int64_t edge = c.pad < c.kernel ? jem__winograd_edge(plan, &turned, out->layout) : 0;
     c.wide = jem__layout_type(in->layout) == JEM__F32;
+    int64_t edge = c.pad < c.kernel && c.wide == (plan->type == JEM__F32)
+                       ? jem__winograd_edge(plan, &turned, out->layout)
+                       : 0;
     JEM__TRY(edge ? tiled_data(plan, node, &turned, edge, out, &layout, &dx)
                   : direct_data(plan, node, &c, out, &layout, &dx));
     JEM__TRY(jem__plan_as(plan, dx, layout, in->layout, &as));

@@ -2,26 +2,29 @@
 #include "base/isa.h"
 #include "tensor/winograd.h"
 
-extern const jem__winograd jem__winograd_plain;
+extern const jem__winograd jem__winograd_plain_f32, jem__winograd_plain_bf16;
 #ifdef __x86_64__
-extern const jem__winograd jem__winograd_avx2, jem__winograd_avx512;
+extern const jem__winograd jem__winograd_avx2_f32, jem__winograd_avx2_bf16,
+    jem__winograd_avx512_f32, jem__winograd_avx512_bf16;
 #endif
 
-const jem__winograd *jem__winograd_of(int32_t isa)
+const jem__winograd *jem__winograd_of(int32_t isa, int32_t type, int64_t b)
 {
-    static const jem__winograd *const table[JEM__ISA_COUNT] = {
-        &jem__winograd_plain,
+    static const jem__winograd *const table[JEM__ISA_COUNT][JEM__TYPES] = {
+        {&jem__winograd_plain_f32, &jem__winograd_plain_bf16},
 #ifdef __x86_64__
-        &jem__winograd_avx2,
-        &jem__winograd_avx512,
+        {&jem__winograd_avx2_f32, &jem__winograd_avx2_bf16},
+        {&jem__winograd_avx512_f32, &jem__winograd_avx512_bf16},
 #endif
     };
-    return table[isa];
+    /* The widest takes 16 channels at once. */
+    if (isa > JEM__ISA_AVX2 && b % 16) isa = JEM__ISA_AVX2;
+    return table[isa][type];
 }
 
-const jem__winograd *jem__winograd_here(void)
+const jem__winograd *jem__winograd_here(int32_t type, int64_t b)
 {
-    return jem__winograd_of(jem__isa());
+    return jem__winograd_of(jem__isa(), type, b);
 }
 
 int64_t jem__tiling_stride(const jem__tiling *t, int64_t channels)

@@ -1,17 +1,52 @@
 /* The transforms on images, and the adjoints that gradients by weights need; compiled once
-   for each instruction set. */
+   for each instruction set and element type. */
 #include "tensor/winograd.h"
-#include "tensor/kernels.h"
+#include "tensor/element.h"
 
-enum { LANES = 8, MOST = 6 }; /* channels at once; inputs of a tile's side */
+/* Channels at once; the most inputs of a tile's side. */
+#ifdef __AVX512F__
+enum { LANES = 16, MOST = 6 };
+#else
+enum { LANES = 8, MOST = 6 };
+#endif
 
-#define VECTOR(alignment)                                                                          \
-    __attribute__((vector_size(LANES * sizeof(float)), aligned(alignment), may_alias))
-typedef float lanes VECTOR(LANES * sizeof(float));
-typedef float unaligned VECTOR(sizeof(float)); /* as it lies in memory */
-typedef int32_t mask VECTOR(LANES * sizeof(float));
+#define VECTOR(type, alignment)                                                                    \
+    __attribute__((vector_size(LANES * sizeof(type)), aligned(alignment), may_alias))
+typedef float lanes VECTOR(float, LANES * sizeof(float));
+typedef float unaligned VECTOR(float, sizeof(float)); /* as it lies in memory */
+typedef int32_t mask VECTOR(int32_t, LANES * sizeof(int32_t));
 
 #define INLINE static inline __attribute__((always_inline))
+
+/* ---- Elements in memory ---- */
+
+#ifdef JEM__BF16_ELEMENTS
+typedef uint32_t words VECTOR(uint32_t, LANES * sizeof(uint32_t));
+typedef uint16_t halves VECTOR(uint16_t, sizeof(uint16_t));
+
+INLINE lanes load_lanes(const jem__real *x)
+{
+    return (lanes)(__builtin_convertvector(*(const halves *)x, words) << 16);
+}
+
+/* As store of one. */
+INLINE void store_lanes(jem__real *y, lanes v)
+{
+    words bits = (words)v, nan = (words)((bits & 0x7FFFFFFFu) > 0x7F800000u);
+    words rounded = (bits + 0x7FFFu + ((bits >> 16) & 1)) >> 16;
+    *(halves *)y = __builtin_convertvector((nan & 0x7FC0u) | (~nan & rounded), halves);
+}
+#else
+INLINE lanes load_lanes(const jem__real *x)
+{
+    return (lanes) * (const unaligned *)x;
+}
+
+INLINE void store_lanes(jem__real *y, lanes v)
+{
+    *(unaligned *)y = (unaligned)v;
+}
+#endif
 
 /* ---- One dimension ---- */
 
@@ -99,8 +134,8 @@ INLINE place place_of(const jem__tiling *t, int64_t tile)
 }
 
 /* x: the image's block of channels. Rows and columns outside it are zero. */
-INLINE void tile_in(const jem__tiling *t, int64_t edge, int32_t inside, const float *x, int64_t row,
-                    int64_t column, int64_t stride, float *v)
+INLINE void tile_in(const jem__tiling *t, int64_t edge, int32_t inside, const jem__real *x,
+                    int64_t row, int64_t column, int64_t stride, float *v)
 {
     lanes d[MOST][MOST];
     int64_t side = edge + 2;
@@ -108,7 +143,7 @@ INLINE void tile_in(const jem__tiling *t, int64_t edge, int32_t inside, const fl
         for (int64_t j = 0; j < side; j++) {
             int64_t y = row + i, z = column + j;
             if (inside || (y >= 0 && y < t->h && z >= 0 && z < t->w))
-                d[i][j] = *(const unaligned *)(x + (y * t->w + z) * t->b);
+                d[i][j] = load_lanes(x + (y * t->w + z) * t->b);
             else
                 d[i][j] = (lanes){0};
         }
@@ -123,7 +158,8 @@ INLINE void tile_in(const jem__tiling *t, int64_t edge, int32_t inside, const fl
     }
 }
 
-INLINE void images_in(const jem__tiling *t, int64_t edge, const float *x, int64_t first, float *v)
+INLINE void images_in(const jem__tiling *t, int64_t edge, const jem__real *x, int64_t first,
+                      float *v)
 {
     int64_t stride = jem__tiling_stride(t, t->ic), blocks = t->ic / t->b;
     for (int64_t i = 0; i < t->batch; i++) {
@@ -132,7 +168,8 @@ INLINE void images_in(const jem__tiling *t, int64_t edge, const float *x, int64_
         int32_t inside =
             row >= 0 && column >= 0 && row + edge + 2 <= t->h && column + edge + 2 <= t->w;
         for (int64_t c = 0; c < t->ic; c += LANES) {
-            const float *from = x + (p.image * blocks + c / t->b) * t->h * t->w * t->b + c % t->b;
+            const jem__real *from =
+                x + (p.image * blocks + c / t->b) * t->h * t->w * t->b + c % t->b;
             float *to = v + i * t->ic + c;
             if (inside)
                 tile_in(t, edge, 1, from, row, column, stride, to);
@@ -142,7 +179,7 @@ INLINE void images_in(const jem__tiling *t, int64_t edge, const float *x, int64_
     }
 }
 
-static void in(const jem__tiling *t, const float *x, int64_t first, float *v)
+static void in(const jem__tiling *t, const jem__real *x, int64_t first, float *v)
 {
     if (t->edge == 2)
         images_in(t, 2, x, first, v);
@@ -160,7 +197,7 @@ INLINE lanes activate(const jem__tiling *t, lanes y)
 }
 
 INLINE void tile_out(const jem__tiling *t, int64_t edge, const float *m, int64_t stride, lanes bias,
-                     int64_t rows, int64_t columns, float *y)
+                     int64_t rows, int64_t columns, jem__real *y)
 {
     lanes d[MOST][MOST];
     int64_t side = edge + 2;
@@ -175,12 +212,12 @@ INLINE void tile_out(const jem__tiling *t, int64_t edge, const float *m, int64_t
         transform_out(edge, column_of);
         for (int64_t i = 0; i < edge; i++)
             if (i < rows && j < columns)
-                *(unaligned *)(y + (i * t->ow + j) * t->b) = activate(t, column_of[i] + bias);
+                store_lanes(y + (i * t->ow + j) * t->b, activate(t, column_of[i] + bias));
     }
 }
 
 INLINE void images_out(const jem__tiling *t, int64_t edge, const float *m, int64_t first,
-                       int64_t skip, const float *bias, float *y)
+                       int64_t skip, const float *bias, jem__real *y)
 {
     int64_t stride = jem__tiling_stride(t, t->oc), blocks = t->oc / t->b;
     for (int64_t i = skip; i < t->batch; i++) {
@@ -188,7 +225,7 @@ INLINE void images_out(const jem__tiling *t, int64_t edge, const float *m, int64
         int64_t rows = t->oh - p.row, columns = t->ow - p.column;
         for (int64_t c = 0; c < t->oc; c += LANES) {
             lanes shift = bias ? (lanes) * (const unaligned *)(bias + c) : (lanes){0};
-            float *to =
+            jem__real *to =
                 y +
                 ((p.image * blocks + c / t->b) * t->oh * t->ow + p.row * t->ow + p.column) * t->b +
                 c % t->b;
@@ -201,7 +238,7 @@ INLINE void images_out(const jem__tiling *t, int64_t edge, const float *m, int64
 }
 
 static void out(const jem__tiling *t, const float *m, int64_t first, int64_t skip,
-                const float *bias, float *y)
+                const float *bias, jem__real *y)
 {
     if (t->edge == 2)
         images_out(t, 2, m, first, skip, bias, y);
@@ -212,7 +249,7 @@ static void out(const jem__tiling *t, const float *m, int64_t first, int64_t ski
 /* ---- The adjoints ---- */
 
 /* Returns the sum of the tile's numbers. */
-INLINE lanes tile_out_back(const jem__tiling *t, int64_t edge, const float *dy, int64_t rows,
+INLINE lanes tile_out_back(const jem__tiling *t, int64_t edge, const jem__real *dy, int64_t rows,
                            int64_t columns, int64_t stride, float *m)
 {
     lanes d[MOST][MOST], sum = {0};
@@ -220,8 +257,7 @@ INLINE lanes tile_out_back(const jem__tiling *t, int64_t edge, const float *dy, 
     for (int64_t i = 0; i < edge; i++) {
         for (int64_t j = 0; j < edge; j++) {
             d[i][j] = (lanes){0};
-            if (i < rows && j < columns)
-                d[i][j] = *(const unaligned *)(dy + (i * t->ow + j) * t->b);
+            if (i < rows && j < columns) d[i][j] = load_lanes(dy + (i * t->ow + j) * t->b);
             sum += d[i][j];
         }
         transform_out_back(edge, d[i]);
@@ -236,7 +272,7 @@ INLINE lanes tile_out_back(const jem__tiling *t, int64_t edge, const float *dy, 
     return sum;
 }
 
-INLINE void images_out_back(const jem__tiling *t, int64_t edge, const float *dy, int64_t first,
+INLINE void images_out_back(const jem__tiling *t, int64_t edge, const jem__real *dy, int64_t first,
                             int64_t skip, float *m, float *sums)
 {
     int64_t stride = jem__tiling_stride(t, t->oc), blocks = t->oc / t->b;
@@ -245,7 +281,7 @@ INLINE void images_out_back(const jem__tiling *t, int64_t edge, const float *dy,
         place p = place_of(t, first + i);
         int64_t rows = i < skip ? 0 : t->oh - p.row, columns = t->ow - p.column;
         for (int64_t c = 0; c < t->oc; c += LANES) {
-            const float *from =
+            const jem__real *from =
                 dy +
                 ((p.image * blocks + c / t->b) * t->oh * t->ow + p.row * t->ow + p.column) * t->b +
                 c % t->b;
@@ -258,8 +294,8 @@ INLINE void images_out_back(const jem__tiling *t, int64_t edge, const float *dy,
     }
 }
 
-static void out_back(const jem__tiling *t, const float *dy, int64_t first, int64_t skip, float *m,
-                     float *sums)
+static void out_back(const jem__tiling *t, const jem__real *dy, int64_t first, int64_t skip,
+                     float *m, float *sums)
 {
     if (t->edge == 2)
         images_out_back(t, 2, dy, first, skip, m, sums);

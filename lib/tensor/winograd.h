@@ -14,9 +14,9 @@
 #ifndef JEM__TENSOR_WINOGRAD_H
 #define JEM__TENSOR_WINOGRAD_H
 
-#include <stdint.h>
+#include "tensor/kernels.h"
 
-/* Images [n][c/b][h][w][b] in, of ic channels, and out, of oc; b a multiple of 8
+/* Images [n][c/b][h][w][b], float32 or bf16, in, of ic channels, and out, of oc; b a multiple of 8
    that divides both. */
 typedef struct jem__tiling {
     int64_t edge; /* 2 or 4 */
@@ -30,22 +30,23 @@ typedef struct jem__tiling {
 
 typedef struct jem__winograd {
     /* Tiles first..first+batch-1 of x into v [(edge+2)^2][batch][ic]. */
-    void (*in)(const jem__tiling *t, const float *x, int64_t first, float *v);
+    void (*in)(const jem__tiling *t, const jem__real *x, int64_t first, float *v);
     /* Products m [(edge+2)^2][batch][oc] into y, plus bias [oc] or NULL: tiles
        first+skip..first+batch-1. */
     void (*out)(const jem__tiling *t, const float *m, int64_t first, int64_t skip,
-                const float *bias, float *y);
+                const float *bias, jem__real *y);
     /* For the gradient by the weights, a sum over tiles of products in place of a sum over
        channels: dy into m [(edge+2)^2][batch][oc], zeros for the tiles before first+skip,
        and the sum of each channel over the others into sums [oc]; */
-    void (*out_back)(const jem__tiling *t, const float *dy, int64_t first, int64_t skip, float *m,
-                     float *sums);
+    void (*out_back)(const jem__tiling *t, const jem__real *dy, int64_t first, int64_t skip,
+                     float *m, float *sums);
     /* and the sums of products u [(edge+2)^2][oc][ic] into dw [oc][ic][3][3]. */
     void (*weights_back)(const jem__tiling *t, const float *u, float *dw);
 } jem__winograd;
 
-const jem__winograd *jem__winograd_here(void);
-const jem__winograd *jem__winograd_of(int32_t isa);
+/* For images of an element type in blocks of b channels. */
+const jem__winograd *jem__winograd_here(int32_t type, int64_t b);
+const jem__winograd *jem__winograd_of(int32_t isa, int32_t type, int64_t b);
 
 /* Floats from one place's matrix to the next's: not a multiple of a page, whose
    lines would all fall into one set of the cache. */

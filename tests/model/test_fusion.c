@@ -58,7 +58,7 @@ static int32_t random_convolution(jem__graph *g, dice *d, int32_t x, const char 
 
 static int64_t random_channels(dice *d)
 {
-    static const int64_t many[] = {32, 32, 40};
+    static const int64_t many[] = {32, 32, 48};
     return d->wide ? many[roll(d, 0, 2)] : roll(d, 1, 20);
 }
 
@@ -359,7 +359,8 @@ START_TEST(plain_c_agrees)
 }
 END_TEST
 
-/* bf16 has eight bits: a few per cent after several layers. */
+/* bf16 has eight bits: a few per cent after several layers; more for a gradient through batch
+   statistics of two values or at a kink. */
 static int has_bf16(void)
 {
     const char *runs;
@@ -375,6 +376,7 @@ static int has_bf16(void)
 START_TEST(bf16_is_close)
 {
     double worst = 0;
+    int32_t far = 0, tiled = 0;
     if (!has_bf16()) {
         printf("bf16: this CPU has none, nothing is compared\n");
         return;
@@ -387,14 +389,18 @@ START_TEST(bf16_is_close)
         double logits = distance(bf16.values, f32.values, f32.n * K);
         double all = distance(bf16.values, f32.values, f32.total);
         ck_assert_msg(logits < 0.02, "graph %d: logits are off by %g", (int)seed, logits);
-        ck_assert_msg(all < 0.05, "graph %d: gradients are off by %g", (int)seed, all);
+        ck_assert_msg(all < 0.2, "graph %d: gradients are off by %g", (int)seed, all);
+        far += all > 0.03;
         all = distance(bf16.values, plain.values, f32.total);
         ck_assert_msg(all < 0.05, "graph %d: unfused differs by %g", (int)seed, all);
         worst = fmax(worst, logits);
+        tiled += bf16.tiled > 0;
         drop(&f32);
         drop(&bf16);
         drop(&plain);
     }
+    ck_assert_int_le(far, 2);
+    ck_assert(jem__dnn_amx() || tiled > GRAPHS / 32);
     printf("bf16: logits differ by at most %.2g of their norm\n", worst);
 }
 END_TEST

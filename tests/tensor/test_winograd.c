@@ -13,6 +13,8 @@ static const struct shape {
               {4, 2, 16, 32, 16, 13, 9, 1, 7}, {2, 2, 32, 16, 16, 9, 13, 1, 64},
               {4, 2, 8, 8, 8, 10, 11, 0, 3},   {2, 2, 8, 8, 8, 10, 11, 0, 3},
               {4, 1, 8, 16, 8, 6, 6, 2, 2},    {2, 1, 8, 16, 8, 3, 3, 2, 2}};
+#define REAL(x) ((jem__real *)(x))
+
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
 static jem__tiling tiling_of(const struct shape *s, int32_t leaky)
@@ -77,9 +79,9 @@ static float *convolve(const jem__winograd *k, const jem__tiling *t, const float
     float *m = calloc((size_t)(places * jem__tiling_stride(t, t->oc)), sizeof *m);
     for (int64_t i = 0; i < all; i += t->batch) {
         int64_t first = i + t->batch <= all ? i : all - t->batch;
-        k->in(t, x, first, v);
+        k->in(t, REAL(x), first, v);
         multiply(t, v, u, m);
-        k->out(t, m, first, i - first, bias, y);
+        k->out(t, m, first, i - first, bias, REAL(y));
     }
     free(v);
     free(m);
@@ -117,7 +119,7 @@ static void compare(const struct shape *s, int32_t leaky, int32_t turned)
     jem__winograd_weights(t.edge, stored, turned ? t.ic : t.oc, turned ? t.oc : t.ic, turned, u);
     for (int32_t isa = 0; isa < JEM__ISA_COUNT; isa++) {
         if (!jem__isa_runs(isa)) continue;
-        float *y = convolve(jem__winograd_of(isa), &t, x, u, turned ? NULL : bias);
+        float *y = convolve(jem__winograd_of(isa, JEM__F32, t.b), &t, x, u, turned ? NULL : bias);
         if (!plain) plain = y;
         ck_assert_mem_eq(y, plain, (size_t)(t.n * t.oc * t.oh * t.ow) * sizeof *y);
         for (int64_t i = 0; i < t.n * t.oc * t.oh * t.ow; i++) {
@@ -164,9 +166,9 @@ static void check_out_back(const jem__winograd *k, const jem__tiling *t, const j
     for (int64_t i = 0; i < all; i += t->batch) {
         int64_t first = i + t->batch <= all ? i : all - t->batch;
         float *y = calloc((size_t)size, 4);
-        k->out(t, m, first, i - first, NULL, y);
-        k->out_back(t, dy, first, i - first, back, sums);
-        plain->out_back(t, dy, first, i - first, again, same);
+        k->out(t, m, first, i - first, NULL, REAL(y));
+        k->out_back(t, REAL(dy), first, i - first, back, sums);
+        plain->out_back(t, REAL(dy), first, i - first, again, same);
         ck_assert_mem_eq(back, again, (size_t)products * 4);
         ck_assert_mem_eq(sums, same, (size_t)t->oc * 4);
         double there = dot(y, dy, size), here = 0;
@@ -220,9 +222,56 @@ START_TEST(adjoints)
         for (int32_t isa = 0; isa < JEM__ISA_COUNT; isa++) {
             if (!jem__isa_runs(isa)) continue;
             jem__tiling t = tiling_of(&shapes[i], 0);
-            check_out_back(jem__winograd_of(isa), &t, jem__winograd_of(0));
-            check_weights_back(jem__winograd_of(isa), &t, jem__winograd_of(0));
+            const jem__winograd *k = jem__winograd_of(isa, JEM__F32, t.b);
+            const jem__winograd *plain = jem__winograd_of(JEM__ISA_PLAIN, JEM__F32, t.b);
+            check_out_back(k, &t, plain);
+            check_weights_back(k, &t, plain);
         }
+}
+END_TEST
+
+/* On bf16 images: what float32 ones of the same values give, rounded once. */
+static void check_bf16(int32_t isa, const struct shape *s)
+{
+    jem__tiling t = tiling_of(s, 1);
+    const jem__activations *narrow = jem__activations_of(isa, JEM__BF16);
+    const jem__winograd *f32 = jem__winograd_of(isa, JEM__F32, t.b);
+    const jem__winograd *bf16 = jem__winograd_of(isa, JEM__BF16, t.b);
+    int64_t in = t.n * t.ic * t.h * t.w, out = t.n * t.oc * t.oh * t.ow;
+    int64_t places = jem__tiling_places(&t), wide = places * jem__tiling_stride(&t, t.oc);
+    int64_t products = places * jem__tiling_stride(&t, t.ic);
+    float *x = random_floats(in, 1), *dy = random_floats(out, 2), *m = random_floats(wide, 3);
+    uint16_t *half = calloc((size_t)(in > out ? in : out), 2), *got = calloc((size_t)out, 2);
+    float *a = calloc((size_t)(products > wide ? products : wide), 4), sums[64];
+    float *b = calloc((size_t)(products > wide ? products : wide), 4), same[64];
+    float *y = calloc((size_t)out, 4);
+    m[0] = NAN; /* stays one */
+
+    narrow->narrow(x, REAL(half), in);
+    narrow->widen(REAL(half), x, in);
+    f32->in(&t, REAL(x), 0, a);
+    bf16->in(&t, REAL(half), 0, b);
+    ck_assert_mem_eq(a, b, (size_t)products * 4);
+
+    f32->out(&t, m, 0, 0, NULL, REAL(y));
+    bf16->out(&t, m, 0, 0, NULL, REAL(got));
+    narrow->narrow(y, REAL(half), out);
+    ck_assert_mem_eq(got, half, (size_t)out * 2);
+
+    narrow->narrow(dy, REAL(half), out);
+    narrow->widen(REAL(half), dy, out);
+    f32->out_back(&t, REAL(dy), 0, 0, a, sums);
+    bf16->out_back(&t, REAL(half), 0, 0, b, same);
+    ck_assert_mem_eq(a, b, (size_t)wide * 4);
+    ck_assert_mem_eq(sums, same, (size_t)t.oc * 4);
+    free(x), free(dy), free(m), free(half), free(got), free(a), free(b), free(y);
+}
+
+START_TEST(bf16_images)
+{
+    for (int i = 0; i < SHAPES; i++)
+        for (int32_t isa = 0; isa < JEM__ISA_COUNT; isa++)
+            if (jem__isa_runs(isa)) check_bf16(isa, &shapes[i]);
 }
 END_TEST
 
@@ -235,4 +284,4 @@ START_TEST(matrices_do_not_collide)
 }
 END_TEST
 
-TESTS("winograd", direct_sums_agree, adjoints, matrices_do_not_collide)
+TESTS("winograd", direct_sums_agree, adjoints, bf16_images, matrices_do_not_collide)
