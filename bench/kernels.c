@@ -96,10 +96,10 @@ static void silu(int32_t isa, arrays *x)
     of_floats(isa)->silu_keep(REAL(x->in[0]), REAL(x->a[0]), REAL(x->a[1]), N);
 }
 
-static void sum_silu(int32_t isa, arrays *x)
+static void add_rests(int32_t isa, arrays *x)
 {
-    of_floats(isa)->add_silu_keep(REAL(x->in[0]), REAL(x->in[1]), REAL(x->a[0]), REAL(x->a[1]),
-                                  REAL(x->a[2]), N);
+    const jem__real *parts[] = {REAL(x->in[0]), REAL(x->in[1]), REAL(x->in[2]), NULL};
+    jem__activations_of(isa, JEM__BF16)->add_rests(parts, REAL(x->a[0]), REAL(x->a[1]), N);
 }
 
 static const jem__blocked images = {1, CHANNELS, SIDE *SIDE, 8};
@@ -174,7 +174,7 @@ static const kernel kernels[] = {{"langevin", langevin},
                                  {"leaky_relu", leaky_relu},
                                  {"leaky_relu_back", leaky_relu_back},
                                  {"silu_keep", silu},
-                                 {"add_silu_keep", sum_silu},
+                                 {"add_rests, bf16", add_rests},
                                  {"channel_affine", affine},
                                  {"channel_moments", moments},
                                  {"to_bf16", to_bf16},

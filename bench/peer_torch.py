@@ -152,4 +152,5 @@ def main():
                           "torch": torch.__version__, **vars(options)}), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -47,7 +47,7 @@ typedef struct jem__convolution {
     int64_t oc, oh, ow;    /* destination */
     int64_t kernel, stride, pad;
     int32_t type;       /* of images and weights: JEM__F32 or JEM__BF16 */
-    int32_t wide;       /* the gradient of the source is float32 whatever the type */
+    int32_t wide;       /* what it leaves is float32 whatever the type */
     int32_t activation; /* of the result, forward */
     float slope;        /* of LeakyReLU */
 } jem__convolution;

@@ -109,7 +109,8 @@ static dnnl_status_t parts_create(struct parts *p, const jem__convolution *c, en
                                 dnnl_format_tag_any);
     if (!status) status = jem__md_create(&p->bias, 1, weights, dnnl_f32, dnnl_a);
     if (!status)
-        status = jem__md_create(&p->dst, 4, dst, kind == TURNED && c->wide ? dnnl_f32 : type,
+        status = jem__md_create(&p->dst, 4, dst,
+                                (kind == TURNED || kind == FORWARD) && c->wide ? dnnl_f32 : type,
                                 dnnl_format_tag_any);
     if (!status) status = attr_create(&p->attr);
     return status;
@@ -149,8 +150,10 @@ static dnnl_status_t add_post_ops(dnnl_primitive_attr_t attr, const jem__convolu
 /* A backward primitive is made with a forward one as a hint, all of one type. */
 static dnnl_status_t hint_create(struct parts *p, dnnl_engine_t e, const jem__convolution *c)
 {
+    jem__convolution narrow = *c;
     struct parts forward;
-    dnnl_status_t status = parts_create(&forward, c, FORWARD);
+    narrow.wide = 0;
+    dnnl_status_t status = parts_create(&forward, &narrow, FORWARD);
     if (!status)
         status = jem__pd_forward(&p->hint, e, forward.src, forward.weights, forward.bias,
                                  forward.dst, &forward.geometry, forward.attr);

@@ -78,6 +78,30 @@ int32_t jem__fuse_sum(const jem__plan *plan, int32_t add)
     return -1;
 }
 
+static int32_t sum_reads(const jem__graph *g, int32_t value)
+{
+    for (int32_t i = 0; i < g->node_count; i++)
+        if (g->nodes[i].op == &jem__op_add && reads(&g->nodes[i], value)) return 1;
+    return 0;
+}
+
+int32_t jem__fuse_exact(const jem__plan *plan, const jem__node *convolution)
+{
+    int32_t value = (int32_t)(convolution - plan->graph->nodes) + 1;
+    if (plan->type != JEM__BF16 || convolution->op != &jem__op_convolution) return 0;
+    return convolution->input[0] == 0 ||
+           (convolution->kernel == 1 && sum_reads(plan->graph, value));
+}
+
+int32_t jem__fuse_rest(const jem__plan *plan, int32_t value)
+{
+    const jem__graph *g = plan->graph;
+    if (plan->type != JEM__BF16) return 0;
+    for (int32_t i = 0; i < g->node_count; i++)
+        if (reads(&g->nodes[i], value) && jem__fuse_exact(plan, &g->nodes[i])) return 1;
+    return sum_reads(g, value);
+}
+
 int32_t jem__fuse_in_place(const jem__plan *plan, int32_t value, int32_t reader)
 {
     const jem__graph *g = plan->graph;

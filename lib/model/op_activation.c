@@ -3,21 +3,22 @@
 #include "base/status.h"
 #include "model/plan.h"
 
-static void leaky_forward(const jem__step *step, jem__slot *slot)
+void jem__activation_run(const jem__activations *k, const jem__node *node, const void *x, void *y,
+                         void *d, int64_t n)
 {
-    step->kernels->leaky_relu(jem__slot_data(slot, step->buffer[0]),
-                              jem__slot_data(slot, step->buffer[1]), step->block,
-                              step->node->number);
+    if (node->op == &jem__op_leaky_relu)
+        k->leaky_relu(x, y, n, node->number);
+    else if (d)
+        k->silu_keep(x, y, d, n);
+    else
+        k->silu(x, y, n);
 }
 
-static void silu_forward(const jem__step *step, jem__slot *slot)
+static void forward_kernel(const jem__step *step, jem__slot *slot)
 {
-    const void *x = jem__slot_data(slot, step->buffer[0]);
-    void *y = jem__slot_data(slot, step->buffer[1]);
-    if (step->buffer[2] < 0)
-        step->kernels->silu(x, y, step->block);
-    else
-        step->kernels->silu_keep(x, y, jem__slot_data(slot, step->buffer[2]), step->block);
+    jem__activation_run(step->kernels, step->node, jem__slot_data(slot, step->buffer[0]),
+                        jem__slot_data(slot, step->buffer[1]),
+                        jem__slot_data(slot, step->buffer[2]), step->block);
 }
 
 jem_status jem__activation_define(jem__plan *plan, int32_t index, const jem__layout *layout)
@@ -40,9 +41,8 @@ static jem_status forward(jem__plan *plan, int32_t index)
     JEM__TRY(jem__plan_typed(plan, node->input[0]));
     JEM__TRY(jem__activation_define(plan, index, in->layout));
     int32_t buffers[] = {in->buffer, out->buffer, out->extra};
-    return jem__plan_kernel(plan, node, node->op == &jem__op_silu ? silu_forward : leaky_forward,
-                            jem__plan_elements(plan, in->layout), buffers,
-                            node->op == &jem__op_silu ? 3 : 2);
+    return jem__plan_kernel(plan, node, forward_kernel, jem__plan_elements(plan, in->layout),
+                            buffers, 3);
 }
 
 enum { KEPT, DY, DX, OTHER };

@@ -1,45 +1,58 @@
-/* The sum of a residual block and its shortcut, with the activation that follows. */
+/* The sum of a residual block and its shortcut, with the activation that follows. A bf16 sum
+   that is summed again keeps what rounding took from it, so that a chain of blocks rounds
+   once, not once a block: that moves LeakyReLUs across their kink. */
 #include "base/status.h"
 #include "model/fuse.h"
 
+enum { A, B, A_REST, B_REST, SUM, REST, Y, D, BUFFERS };
+
+/* Piece by piece, so that the sum is in the cache when its activation is taken. That is of the
+   stored sum: what a step of its own would read. The step's node is the activation, if one
+   is taken. */
 static void add_kernel(const jem__step *step, jem__slot *slot)
 {
-    step->kernels->add(jem__slot_data(slot, step->buffer[0]), jem__slot_data(slot, step->buffer[1]),
-                       jem__slot_data(slot, step->buffer[2]), step->block);
-}
-
-enum { A, B, SUM, Y, D };
-
-/* The step's node is the activation, whose slope it needs. */
-static void add_activation_kernel(const jem__step *step, jem__slot *slot)
-{
+    enum { PIECE = 2048 };
     const jem__activations *k = step->kernels;
-    const void *a = jem__slot_data(slot, step->buffer[A]),
-               *b = jem__slot_data(slot, step->buffer[B]);
-    void *sum = jem__slot_data(slot, step->buffer[SUM]), *y = jem__slot_data(slot, step->buffer[Y]);
-    if (step->node->op == &jem__op_leaky_relu)
-        k->add_leaky_relu(a, b, sum, y, step->block, step->node->number);
-    else if (step->buffer[D] < 0)
-        k->add_silu(a, b, sum, y, step->block);
-    else
-        k->add_silu_keep(a, b, sum, y, jem__slot_data(slot, step->buffer[D]), step->block);
+    int64_t size = jem__type_size(slot->plan->type);
+    for (int64_t from = 0; from < step->block; from += PIECE) {
+        int64_t n = step->block - from < PIECE ? step->block - from : PIECE;
+        void *at[BUFFERS];
+        for (int i = 0; i < BUFFERS; i++) {
+            uint8_t *data = jem__slot_data(slot, step->buffer[i]);
+            at[i] = data ? data + from * size : NULL;
+        }
+        if (at[A_REST] || at[B_REST] || at[REST])
+            k->add_rests((const jem__real *[]){at[A], at[B], at[A_REST], at[B_REST]}, at[SUM],
+                         at[REST], n);
+        else
+            k->add(at[A], at[B], at[SUM], n);
+        if (at[Y]) jem__activation_run(k, step->node, at[SUM], at[Y], at[D], n);
+    }
 }
 
 /* The sum's own memory, or that of an operand which nothing needs any more. */
-static jem_status define(jem__plan *plan, int32_t index, int32_t other)
+static jem_status define(jem__plan *plan, int32_t index, int32_t *buffers)
 {
     const jem__node *node = &plan->graph->nodes[index];
-    const struct jem__value *a = &plan->values[node->input[0]];
+    const struct jem__value *a = &plan->values[node->input[0]], *b = &plan->values[node->input[1]];
     struct jem__value *out = &plan->values[index + 1];
-    int32_t same = other == plan->values[node->input[1]].buffer;
+    int32_t two = node->input[0] != node->input[1], as_it_is = buffers[B] == b->buffer;
     out->layout = a->layout;
-    if (node->input[0] != node->input[1] && jem__fuse_in_place(plan, node->input[0], index))
+    if (two && jem__fuse_in_place(plan, node->input[0], index)) {
         out->buffer = a->buffer;
-    else if (node->input[0] != node->input[1] && same &&
-             jem__fuse_in_place(plan, node->input[1], index))
-        out->buffer = other;
-    else
-        return jem__plan_define(plan, index + 1, a->layout);
+        out->rest = a->rest;
+    } else if (two && as_it_is && jem__fuse_in_place(plan, node->input[1], index)) {
+        out->buffer = b->buffer;
+        out->rest = b->rest;
+    } else {
+        JEM__TRY(jem__plan_define(plan, index + 1, a->layout));
+    }
+    if (!jem__fuse_rest(plan, index + 1))
+        out->rest = -1;
+    else if (out->rest < 0)
+        JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(a->layout), &out->rest));
+    buffers[SUM] = out->buffer;
+    buffers[REST] = out->rest;
     return JEM_OK;
 }
 
@@ -47,20 +60,21 @@ static jem_status forward(jem__plan *plan, int32_t index)
 {
     const jem__node *node = &plan->graph->nodes[index];
     const struct jem__value *a = &plan->values[node->input[0]], *b = &plan->values[node->input[1]];
-    const struct jem__value *out = &plan->values[index + 1];
-    int32_t other, activation = jem__fuse_sum(plan, index);
+    int32_t activation = jem__fuse_sum(plan, index);
     JEM__TRY(jem__plan_typed(plan, node->input[0]));
     JEM__TRY(jem__plan_typed(plan, node->input[1]));
-    int64_t elements = jem__plan_elements(plan, a->layout);
-    JEM__TRY(jem__plan_as(plan, b->buffer, b->layout, a->layout, &other));
-    JEM__TRY(define(plan, index, other));
-    int32_t buffers[] = {a->buffer, other, out->buffer, -1, -1};
-    if (activation < 0) return jem__plan_kernel(plan, node, add_kernel, elements, buffers, 3);
-    JEM__TRY(jem__activation_define(plan, activation, a->layout));
-    buffers[Y] = plan->values[activation + 1].buffer;
-    buffers[D] = plan->values[activation + 1].extra;
-    return jem__plan_kernel(plan, &plan->graph->nodes[activation], add_activation_kernel, elements,
-                            buffers, 5);
+    int32_t buffers[] = {a->buffer, -1, a->rest, -1, -1, -1, -1, -1};
+    JEM__TRY(jem__plan_as(plan, b->buffer, b->layout, a->layout, &buffers[B]));
+    if (b->rest >= 0) JEM__TRY(jem__plan_as(plan, b->rest, b->layout, a->layout, &buffers[B_REST]));
+    JEM__TRY(define(plan, index, buffers));
+    if (activation >= 0) {
+        JEM__TRY(jem__activation_define(plan, activation, a->layout));
+        buffers[Y] = plan->values[activation + 1].buffer;
+        buffers[D] = plan->values[activation + 1].extra;
+        node = &plan->graph->nodes[activation];
+    }
+    return jem__plan_kernel(plan, node, add_kernel, jem__plan_elements(plan, a->layout), buffers,
+                            BUFFERS);
 }
 
 /* Hands the gradient on as it is; a value that has one already gets a new sum,
@@ -72,9 +86,9 @@ static jem_status hand_on(jem__plan *plan, const jem__node *node, int32_t value,
     if (!jem__plan_wants_gradient(plan, value)) return JEM_OK;
     if (v->gradient >= 0) {
         JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(v->layout), &sum));
-        int32_t buffers[] = {v->gradient, gradient, sum};
+        int32_t buffers[] = {v->gradient, gradient, -1, -1, sum};
         JEM__TRY(jem__plan_kernel(plan, node, add_kernel, jem__plan_elements(plan, v->layout),
-                                  buffers, 3));
+                                  buffers, 5));
         gradient = sum;
     }
     v->gradient = gradient;

@@ -36,24 +36,82 @@ static jem_status bias(jem__plan *plan, const jem__node *node, int32_t *buffer)
     return jem__plan_packed(plan, node->parameter[1], JEM__PACK_PLAIN, norm, plain, buffer);
 }
 
+static void split_kernel(const jem__step *step, jem__slot *slot)
+{
+    step->kernels->split(jem__slot_data(slot, step->buffer[0]),
+                         jem__slot_data(slot, step->buffer[1]),
+                         jem__slot_data(slot, step->buffer[2]), step->block);
+}
+
+static void join_kernel(const jem__step *step, jem__slot *slot)
+{
+    step->kernels->join(jem__slot_data(slot, step->buffer[0]),
+                        jem__slot_data(slot, step->buffer[1]),
+                        jem__slot_data(slot, step->buffer[2]), step->block);
+}
+
+/* The value of a node, with what rounding takes from it if that is wanted, from float32. */
+static jem_status split(jem__plan *plan, const jem__node *node, int32_t from,
+                        const jem__layout *wide, int32_t value)
+{
+    int64_t block = jem__layout_block(wide);
+    const jem__layout *layout = wide;
+    struct jem__value *v = &plan->values[value];
+    if (!block) {
+        block = 1;
+        JEM__TRY(jem__plan_plain(plan, JEM__F32, node->shape, &layout));
+        JEM__TRY(jem__plan_as(plan, from, wide, layout, &from));
+    }
+    JEM__TRY(jem__plan_images(plan, plan->type, node->shape, block, &layout));
+    JEM__TRY(jem__plan_define(plan, value, layout));
+    if (jem__fuse_rest(plan, value))
+        JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(layout), &v->rest));
+    return jem__plan_kernel(plan, node, split_kernel, jem__plan_elements(plan, layout),
+                            (int32_t[]){from, v->buffer, v->rest}, 3);
+}
+
+/* What the convolution reads, in its type. */
+static jem_status join(jem__plan *plan, const jem__node *node, const jem__convolution *c,
+                       int32_t *buffer, const jem__layout **layout)
+{
+    const struct jem__value *in = &plan->values[node->input[0]];
+    *buffer = in->buffer;
+    *layout = in->layout;
+    if (jem__layout_type(in->layout) == c->type || c->type == plan->type) return JEM_OK;
+    int64_t block;
+    JEM__TRY(jem__plan_blocked(plan, node->input[0], &block));
+    JEM__TRY(jem__plan_images(plan, c->type, jem__graph_shape(plan->graph, node->input[0]), block,
+                              layout));
+    JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(*layout), buffer));
+    return jem__plan_kernel(plan, node, join_kernel, jem__plan_elements(plan, in->layout),
+                            (int32_t[]){in->buffer, in->rest, *buffer}, 3);
+}
+
 /* Convolution, norm and activation by oneDNN, into value last. */
 static jem_status direct(jem__plan *plan, const jem__node *node, const jem__convolution *c,
                          int32_t last)
 {
-    const struct jem__value *in = &plan->values[node->input[0]];
+    const jem__layout *from, *to;
     jem__primitive *p = NULL;
-    int32_t b[4];
+    int32_t b[4], source;
     JEM__TRY(jem__primitive_forward(&p, jem__model_engine(plan->model), c));
     JEM__TRY(jem__plan_keep(plan, p));
-    JEM__TRY(jem__plan_as(plan, in->buffer, in->layout, jem__primitive_layout(p, JEM__FORWARD_SRC),
+    JEM__TRY(join(plan, node, c, &source, &from));
+    JEM__TRY(jem__plan_as(plan, source, from, jem__primitive_layout(p, JEM__FORWARD_SRC),
                           &b[JEM__FORWARD_SRC]));
     JEM__TRY(jem__plan_packed(plan, node->parameter[0], JEM__PACK_PLAIN, norm_of(plan, node),
                               jem__primitive_layout(p, JEM__FORWARD_WEIGHTS),
                               &b[JEM__FORWARD_WEIGHTS]));
     JEM__TRY(bias(plan, node, &b[JEM__FORWARD_BIAS]));
-    JEM__TRY(jem__plan_define(plan, last, jem__primitive_layout(p, JEM__FORWARD_DST)));
-    b[JEM__FORWARD_DST] = plan->values[last].buffer;
-    return jem__plan_call(plan, node, p, b);
+    to = jem__primitive_layout(p, JEM__FORWARD_DST);
+    if (jem__layout_type(to) == plan->type) {
+        JEM__TRY(jem__plan_define(plan, last, to));
+        b[JEM__FORWARD_DST] = plan->values[last].buffer;
+        return jem__plan_call(plan, node, p, b);
+    }
+    JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(to), &b[JEM__FORWARD_DST]));
+    JEM__TRY(jem__plan_call(plan, node, p, b));
+    return split(plan, node, b[JEM__FORWARD_DST], to, last);
 }
 
 static jem_status tiled(jem__plan *plan, const jem__node *node, const jem__convolution *c,
@@ -66,7 +124,7 @@ static jem_status tiled(jem__plan *plan, const jem__node *node, const jem__convo
                      .b = jem__layout_block(in->layout),
                      .norm = norm_of(plan, node)};
     const jem__layout *layout;
-    JEM__TRY(jem__plan_images(plan, node->shape, f.b, &layout));
+    JEM__TRY(jem__plan_images(plan, plan->type, node->shape, f.b, &layout));
     JEM__TRY(jem__plan_define(plan, last, layout));
     JEM__TRY(bias(plan, node, &f.bias));
     f.from = in->buffer;
@@ -87,6 +145,8 @@ static jem_status forward(jem__plan *plan, int32_t index)
         c.activation = silu ? JEM__SILU : JEM__LEAKY_RELU;
         c.slope = plan->graph->nodes[last].number;
     }
+    c.wide = !edge && jem__fuse_rest(plan, last + 1);
+    if (jem__fuse_exact(plan, node)) c.type = JEM__F32;
     JEM__TRY(edge ? tiled(plan, node, &c, edge, last + 1) : direct(plan, node, &c, last + 1));
     jem__fuse_done(plan, index, last);
     return JEM_OK;
@@ -165,7 +225,8 @@ static jem_status tiled_data(jem__plan *plan, const jem__node *node, const jem__
                      .turned = 1,
                      .from = out->gradient,
                      .bias = -1};
-    JEM__TRY(jem__plan_images(plan, jem__graph_shape(plan->graph, node->input[0]), f.b, layout));
+    JEM__TRY(jem__plan_images(plan, plan->type, jem__graph_shape(plan->graph, node->input[0]), f.b,
+                              layout));
     JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(*layout), dx));
     f.to = *dx;
     return jem__winograd_step(plan, &f);

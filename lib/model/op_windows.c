@@ -41,7 +41,7 @@ static jem_status forward(jem__plan *plan, int32_t index)
     const jem__layout *layout;
     int64_t block;
     JEM__TRY(jem__plan_blocked(plan, node->input[0], &block));
-    JEM__TRY(jem__plan_images(plan, node->shape, block, &layout));
+    JEM__TRY(jem__plan_images(plan, plan->type, node->shape, block, &layout));
     JEM__TRY(jem__plan_define(plan, index + 1, layout));
     out->extra = -1;
     if (node->op == &jem__op_max_pool && (plan->wants & (JEM__WANT_INPUT | JEM__WANT_PARAMETERS)))
@@ -69,7 +69,7 @@ static jem_status backward(jem__plan *plan, int32_t index)
     int32_t dy, dx;
     if (!jem__plan_wants_gradient(plan, node->input[0])) return JEM_OK;
     /* Readers may have brought the value to a layout of their own. */
-    JEM__TRY(jem__plan_images(plan, node->shape, block, &layout));
+    JEM__TRY(jem__plan_images(plan, plan->type, node->shape, block, &layout));
     JEM__TRY(jem__plan_as(plan, out->gradient, out->layout, layout, &dy));
     JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(in->layout), &dx));
     JEM__TRY(

@@ -79,13 +79,12 @@ jem_status jem__plan_plain(jem__plan *plan, int32_t type, jem__image shape,
     return jem__plan_layout(plan, type, 4, dims, layout);
 }
 
-jem_status jem__plan_images(jem__plan *plan, jem__image shape, int64_t b,
+jem_status jem__plan_images(jem__plan *plan, int32_t type, jem__image shape, int64_t b,
                             const jem__layout **layout)
 {
     jem__layout **own;
     JEM__TRY(PUSH(plan, layout, own));
-    JEM__TRY(
-        jem__layout_images(own, plan->type, (int64_t[]){plan->n, shape.c, shape.h, shape.w}, b));
+    JEM__TRY(jem__layout_images(own, type, (int64_t[]){plan->n, shape.c, shape.h, shape.w}, b));
     *layout = *own;
     return JEM_OK;
 }
@@ -113,6 +112,7 @@ static jem_status make_plain(jem__plan *plan, int32_t value)
     const jem__layout *plain;
     JEM__TRY(jem__plan_plain(plan, plan->type, jem__graph_shape(plan->graph, value), &plain));
     JEM__TRY(jem__plan_as(plan, v->buffer, v->layout, plain, &v->buffer));
+    if (v->rest >= 0) JEM__TRY(jem__plan_as(plan, v->rest, v->layout, plain, &v->rest));
     v->layout = plain;
     return JEM_OK;
 }
@@ -374,7 +374,8 @@ jem_status jem__plan_create(jem__plan **out, jem_model *model, const jem__graph 
     plan->head = plan->dlogits = plan->dhead = -1;
     jem_status status = jem__calloc(&plan->values, graph->node_count + 1, sizeof *plan->values);
     if (!status) {
-        for (int32_t i = 0; i <= graph->node_count; i++) plan->values[i].gradient = -1;
+        for (int32_t i = 0; i <= graph->node_count; i++)
+            plan->values[i].gradient = plan->values[i].rest = -1;
         status = compile(plan);
     }
     if (status < 0) {

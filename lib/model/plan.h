@@ -85,6 +85,7 @@ struct jem__plan {
     struct jem__value {
         int32_t buffer, gradient;
         int32_t extra; /* what its operator keeps for backward: a mask, statistics */
+        int32_t rest;  /* what rounding took from it, in its layout; -1: not kept */
         const jem__layout *layout;
     } * values;
     int32_t logits, features, dlogits; /* buffers */
@@ -121,8 +122,8 @@ jem_status jem__plan_layout(jem__plan *plan, int32_t type, int32_t dimensions, c
                             const jem__layout **layout);
 jem_status jem__plan_plain(jem__plan *plan, int32_t type, jem__image shape,
                            const jem__layout **layout);
-/* Images in blocks of b channels (see jem__layout_images), in the plan's type. */
-jem_status jem__plan_images(jem__plan *plan, jem__image shape, int64_t b,
+/* Images in blocks of b channels (see jem__layout_images). */
+jem_status jem__plan_images(jem__plan *plan, int32_t type, jem__image shape, int64_t b,
                             const jem__layout **layout);
 /* Elements of activations in a layout, padding included. */
 int64_t jem__plan_elements(const jem__plan *plan, const jem__layout *layout);
@@ -159,13 +160,16 @@ jem_status jem__plan_gradient_out(jem__plan *plan, int32_t parameter, int32_t bu
 /* The value of an activation node: its buffer, and `extra` for the derivative that
    SiLU keeps (-1: none). */
 jem_status jem__activation_define(jem__plan *plan, int32_t node, const jem__layout *layout);
+/* y of x; d: room for that derivative, or NULL. */
+void jem__activation_run(const jem__activations *k, const jem__node *node, const void *x, void *y,
+                         void *d, int64_t n);
 int32_t jem__plan_wants_gradient(const jem__plan *plan, int32_t value);
 
 /* ---- Running ---- */
 
 jem_status jem__slot_create(jem__slot **slot, const jem__plan *plan);
 void jem__slot_destroy(jem__slot *slot);
-void *jem__slot_data(const jem__slot *slot, int32_t buffer);
+void *jem__slot_data(const jem__slot *slot, int32_t buffer); /* NULL of -1 */
 /* What the forward steps leave, and what the backward steps start from. */
 jem__outputs jem__slot_outputs(const jem__slot *slot);
 jem__derivatives jem__slot_derivatives(const jem__slot *slot);

@@ -6,6 +6,7 @@
 
 void *jem__slot_data(const jem__slot *slot, int32_t buffer)
 {
+    if (buffer < 0) return NULL;
     const jem__buffer *b = &slot->plan->buffers[buffer];
     switch (b->where) {
     case JEM__IN_ARENA:

@@ -90,41 +90,47 @@ static void add(const jem__real *a, const jem__real *b, jem__real *out, int64_t 
     for (int64_t i = 0; i < n; i++) out[i] = store(load(a[i]) + load(b[i]));
 }
 
-/* The activation is that of the stored sum: what a step of its own would read. */
-static void add_leaky_relu(const jem__real *a, const jem__real *b, jem__real *sum, jem__real *y,
-                           int64_t n, float slope)
+static void widen(const jem__real *x, float *y, int64_t n)
 {
     INDEPENDENT
-    for (int64_t i = 0; i < n; i++) {
-        jem__real s = store(load(a[i]) + load(b[i]));
-        float v = load(s);
-        sum[i] = s;
-        y[i] = store(v > 0 ? v : slope * v);
-    }
+    for (int64_t i = 0; i < n; i++) y[i] = load(x[i]);
 }
 
-static void add_silu(const jem__real *a, const jem__real *b, jem__real *sum, jem__real *y,
-                     int64_t n)
+static void narrow(const float *x, jem__real *y, int64_t n)
 {
     INDEPENDENT
-    for (int64_t i = 0; i < n; i++) {
-        jem__real s = store(load(a[i]) + load(b[i]));
-        float v = load(s);
-        sum[i] = s;
-        y[i] = store(v * sigmoid(v));
-    }
+    for (int64_t i = 0; i < n; i++) y[i] = store(x[i]);
 }
 
-static void add_silu_keep(const jem__real *a, const jem__real *b, jem__real *sum, jem__real *y,
-                          jem__real *d, int64_t n)
+static void split(const float *x, jem__real *y, jem__real *rest, int64_t n)
+{
+    narrow(x, y, n);
+    INDEPENDENT
+    for (int64_t i = 0; rest && i < n; i++) rest[i] = store(x[i] - load(y[i]));
+}
+
+static void accumulate(const jem__real *x, float *sum, int64_t n)
 {
     INDEPENDENT
-    for (int64_t i = 0; i < n; i++) {
-        jem__real t = store(load(a[i]) + load(b[i]));
-        float v = load(t), s = sigmoid(v);
-        sum[i] = t;
-        y[i] = store(v * s);
-        d[i] = store(s + v * s * (1.0f - s));
+    for (int64_t i = 0; i < n; i++) sum[i] += load(x[i]);
+}
+
+static void join(const jem__real *x, const jem__real *rest, float *y, int64_t n)
+{
+    widen(x, y, n);
+    if (rest) accumulate(rest, y, n);
+}
+
+static void add_rests(const jem__real *const x[4], jem__real *sum, jem__real *rest, int64_t n)
+{
+    enum { PIECE = 512 };
+    float s[PIECE];
+    for (int64_t from = 0; from < n; from += PIECE) {
+        int64_t here = n - from < PIECE ? n - from : PIECE;
+        for (int64_t i = 0; i < here; i++) s[i] = load(x[0][from + i]) + load(x[1][from + i]);
+        for (int k = 2; k < 4; k++)
+            if (x[k]) accumulate(x[k] + from, s, here);
+        split(s, sum + from, rest ? rest + from : NULL, here);
     }
 }
 
@@ -145,18 +151,6 @@ static void scale(const jem__real *a, const float *factor, jem__real *out, int64
 {
     INDEPENDENT
     for (int64_t i = 0; i < n; i++) out[i] = store(load(a[i]) * factor[i]);
-}
-
-static void widen(const jem__real *x, float *y, int64_t n)
-{
-    INDEPENDENT
-    for (int64_t i = 0; i < n; i++) y[i] = load(x[i]);
-}
-
-static void narrow(const float *x, jem__real *y, int64_t n)
-{
-    INDEPENDENT
-    for (int64_t i = 0; i < n; i++) y[i] = store(x[i]);
 }
 
 /* ---- By channel ---- */
@@ -313,9 +307,9 @@ const jem__activations JEM__TABLE = {
     .leaky_relu_back = leaky_relu_back,
     .leaky_relu_back_add = leaky_relu_back_add,
     .add = add,
-    .add_leaky_relu = add_leaky_relu,
-    .add_silu = add_silu,
-    .add_silu_keep = add_silu_keep,
+    .add_rests = add_rests,
+    .split = split,
+    .join = join,
     .multiply = multiply,
     .multiply_add = multiply_add,
     .scale = scale,

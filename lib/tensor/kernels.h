@@ -92,13 +92,13 @@ typedef struct jem__activations {
     void (*leaky_relu_back_add)(const jem__real *y, const jem__real *dy, const jem__real *g,
                                 jem__real *dx, int64_t n, float slope);
     void (*add)(const jem__real *a, const jem__real *b, jem__real *out, int64_t n);
-    /* sum = a + b, and at once its activation y (and derivative d); sum may be a or b. */
-    void (*add_leaky_relu)(const jem__real *a, const jem__real *b, jem__real *sum, jem__real *y,
-                           int64_t n, float slope);
-    void (*add_silu)(const jem__real *a, const jem__real *b, jem__real *sum, jem__real *y,
-                     int64_t n);
-    void (*add_silu_keep)(const jem__real *a, const jem__real *b, jem__real *sum, jem__real *y,
-                          jem__real *d, int64_t n);
+    /* x[0] + x[1] to nearest; x[2], x[3], where not NULL, are what rounding took from these, and
+       rest, where not NULL, gets what it takes from sum. sum may be x[0] or x[1], rest x[2] or
+       x[3]. */
+    void (*add_rests)(const jem__real *const x[4], jem__real *sum, jem__real *rest, int64_t n);
+    /* x to nearest, and what that took from it; and back. rest may be NULL. */
+    void (*split)(const float *x, jem__real *y, jem__real *rest, int64_t n);
+    void (*join)(const jem__real *x, const jem__real *rest, float *y, int64_t n);
     void (*multiply)(const jem__real *a, const jem__real *b, jem__real *out, int64_t n);
     /* out = a b + g; out may be any of them. */
     void (*multiply_add)(const jem__real *a, const jem__real *b, const jem__real *g, jem__real *out,

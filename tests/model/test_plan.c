@@ -1,6 +1,8 @@
 /* What plans are made for: the precision that runs, and layouts that stay. */
+#include "base/random.h"
 #include "helpers.h"
 #include "model/internal.h"
+#include <math.h>
 
 static void count_warnings(void *user, jem_log_level level, const char *text)
 {
@@ -41,6 +43,51 @@ START_TEST(precision_that_runs)
 }
 END_TEST
 
+static double cosine(const float *a, const float *b, int64_t n)
+{
+    double ab = 0, aa = 0, bb = 0;
+    for (int64_t i = 0; i < n; i++) {
+        ab += (double)a[i] * (double)b[i];
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
+    }
+    return ab / sqrt(aa * bb);
+}
+
+/* dE/dx in bf16 has float32's direction, although each LeakyReLU near its kink may fall on the
+   other side. PyTorch's bf16 comes to .9979 here (bench/bf16.py). */
+START_TEST(bf16_gradients)
+{
+    enum { IMAGES = 8, IMAGE = 3 * 32 * 32 };
+    static const char *const norms[] = {"model.norm=none", "model.norm=batch"};
+    for (int k = 0; k < 2; k++) {
+        jem_context *context = test_context(2);
+        jem_config *config;
+        jem_model *model;
+        jem__random r;
+        static float x[IMAGES * IMAGE], wide[IMAGES * IMAGE], narrow[IMAGES * IMAGE];
+        OK(jem_config_create(&config));
+        OK(jem_config_parse(config, "model.depth=16 model.widen_factor=2 model.seed=5"));
+        OK(jem_config_parse(config, norms[k]));
+        OK(jem_model_create(&model, context, config));
+        jem__random_at(&r, 3, 99, 0, 0, 0);
+        for (int i = 0; i < IMAGES * IMAGE; i++) x[i] = 2 * jem__random_uniform(&r) - 1;
+        OK(jem_model_energy_gradient(model, x, NULL, IMAGES, NULL, wide));
+        if (jem__dnn_has(model->engine, JEM__BF16)) {
+            OK(jem_model_set_precision(model, "bf16"));
+            OK(jem_model_energy_gradient(model, x, NULL, IMAGES, NULL, narrow));
+            double got = cosine(narrow, wide, IMAGES * IMAGE);
+            ck_assert_msg(got > 0.999 && got < 1, "%s: cosine %.6f", norms[k], got);
+        } else {
+            printf("bf16: this CPU has none, nothing is compared\n");
+        }
+        jem_model_destroy(model);
+        jem_config_destroy(config);
+        jem_context_destroy(context);
+    }
+}
+END_TEST
+
 /* Layouts change where images come in and their gradient goes out, not between layers. */
 START_TEST(layouts_stay)
 {
@@ -62,4 +109,4 @@ START_TEST(layouts_stay)
 }
 END_TEST
 
-TESTS("plan", precision_that_runs, layouts_stay)
+TESTS("plan", precision_that_runs, bf16_gradients, layouts_stay)

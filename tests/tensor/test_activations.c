@@ -158,6 +158,44 @@ START_TEST(in_place)
 }
 END_TEST
 
+/* With what rounding took, a number has twice as many bits; sums keep them, also in place. */
+START_TEST(rests)
+{
+    EACH_VARIANT
+    {
+        float x[N], y[N], f[4][N], sum[N], rest[N], back[N], place[2][N];
+        double twice = type == JEM__BF16 ? rounding * rounding : rounding;
+        fill(x, N, 0, 30);
+        fill(y, N, 1, 2);
+        void *e[4] = {f[0], f[1], f[2], f[3]}, *es = sum, *er = rest, *ep[2] = {place[0], place[1]};
+        k->split(x, e[0], e[2], N);
+        k->split(y, e[1], e[3], N);
+        k->join(e[0], e[2], back, N);
+        for (int i = 0; i < N; i++)
+            ck_assert_double_eq_tol((double)back[i], (double)x[i], twice * fabs((double)x[i]));
+        k->join(e[0], NULL, back, N);
+        for (int i = 0; i < N; i++) close_to(back[i], (double)x[i], 0);
+
+        k->add_rests((const jem__real *[]){e[0], e[1], e[2], e[3]}, es, er, N);
+        k->join(es, er, back, N);
+        for (int i = 0; i < N; i++)
+            ck_assert_double_eq_tol((double)back[i], (double)x[i] + (double)y[i],
+                                    4 * twice * (fabs((double)x[i]) + fabs((double)y[i])));
+        size_t bytes = (size_t)(N * jem__type_size(type));
+        memcpy(ep[0], e[0], bytes);
+        memcpy(ep[1], e[2], bytes);
+        k->add_rests((const jem__real *[]){ep[0], e[1], ep[1], e[3]}, ep[0], ep[1], N);
+        ck_assert_mem_eq(ep[0], es, bytes);
+        ck_assert_mem_eq(ep[1], er, bytes);
+
+        /* Without rests it is a sum as any other. */
+        k->add_rests((const jem__real *[]){e[0], e[1], NULL, NULL}, es, NULL, N);
+        k->add(e[0], e[1], ep[0], N);
+        ck_assert_mem_eq(ep[0], es, bytes);
+    }
+}
+END_TEST
+
 /* 3 images of 19 channels and 5 pixels: as NCHW, NHWC and in blocks of 8 and 16. */
 enum { IMAGES = 3, CHANNELS = 19, PIXELS = 5, ROOM = IMAGES * 32 * PIXELS };
 static const int64_t block_sizes[] = {1, CHANNELS, 8, 16};
@@ -342,5 +380,5 @@ START_TEST(windows)
 }
 END_TEST
 
-TESTS("activations", types_convert, element_by_element, silu, in_place, channel_mean,
+TESTS("activations", types_convert, element_by_element, silu, in_place, rests, channel_mean,
       channel_statistics, windows)
