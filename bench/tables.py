@@ -53,6 +53,7 @@ POLICY = ["trainer.retries=10", "trainer.snapshot_every=20", "trainer.guard_ener
           "trainer.response_rate=1", "trainer.response_penalty=0.05", "trainer.response_steps=5"]
 MNIST = ("idx:{0}/mnist", "idx:{0}/notmnist", "0.1,0.2,0.3")
 ACCURACY = ("idx:{0}/mnist", None, None)
+PRECISIONS = ("f32", "bf16")
 CIFAR = ("cifar:{0}/cifar10", "cifar:{0}/tinyimagenet32", "1/255,4/255,8/255")
 
 # Per table: data, other data and eps in pixels of [0,1] (None: calibration is all), and recipes.
@@ -77,6 +78,10 @@ TABLES = {
         "classifier": CLASSIFIER + ["trainer.labels_per_class=10"],
         "mnist": ["preset=mnist", "trainer.labels_per_class=10"],
     }),
+    # What bf16 changes: the same recipe and seeds.
+    "precision-mnist": (MNIST, {p: ["preset=mnist", f"model.precision={p}"] for p in PRECISIONS}),
+    "precision-cifar": (CIFAR, {p: ["preset=cifar-small", "trainer.iterations=250",
+                                    f"model.precision={p}"] for p in PRECISIONS}),
     "cifar": (CIFAR, {
         "classifier": ["preset=cifar-small", "trainer.px=0", "trainer.pyx=1",
                        "trainer.energy_penalty=0", "optimizer.beta1=0.9"],
@@ -175,7 +180,8 @@ def evaluate(run):
     robust = measure("attack", run, "--eps", doubled, "--limit", "1000")["robust"]
     for e, r in zip(EPS.split(","), robust):
         row[f"accuracy under PGD, eps {e}"] = r["accuracy"]
-    row["samples read as their class"] = judged(run, train("classifier", JUDGE)[0])
+    if "classifier" in RECIPES:
+        row["samples read as their class"] = judged(run, train("classifier", JUDGE)[0])
     return row
 
 
