@@ -2,6 +2,7 @@
    in double, and in bf16 against float32. */
 #include "base/random.h"
 #include "helpers.h"
+#include "model/distance.h"
 #include "model/internal.h"
 #include "model/reference.h"
 #include <math.h>
@@ -228,17 +229,6 @@ static void drop(answers *a)
     free(a->weight);
 }
 
-static double distance(const float *a, const float *b, int64_t n)
-{
-    double sum = 0, size = 0;
-    for (int64_t i = 0; i < n; i++) {
-        double d = (double)a[i] - (double)b[i];
-        sum += d * d;
-        size += (double)b[i] * (double)b[i];
-    }
-    return sqrt(sum / (size + 1e-30));
-}
-
 START_TEST(fused_equals_unfused)
 {
     static const char *const methods[] = {"exact", "fast", "direct"};
@@ -359,8 +349,6 @@ START_TEST(plain_c_agrees)
 }
 END_TEST
 
-/* bf16 has eight bits: a few per cent after several layers; more for a gradient through batch
-   statistics of two values or at a kink. */
 static int has_bf16(void)
 {
     const char *runs;
@@ -373,10 +361,11 @@ static int has_bf16(void)
     return has;
 }
 
+/* bf16 has eight bits: a few per cent after several layers. */
 START_TEST(bf16_is_close)
 {
     double worst = 0;
-    int32_t far = 0, tiled = 0;
+    int32_t tiled = 0;
     if (!has_bf16()) {
         printf("bf16: this CPU has none, nothing is compared\n");
         return;
@@ -389,8 +378,7 @@ START_TEST(bf16_is_close)
         double logits = distance(bf16.values, f32.values, f32.n * K);
         double all = distance(bf16.values, f32.values, f32.total);
         ck_assert_msg(logits < 0.02, "graph %d: logits are off by %g", (int)seed, logits);
-        ck_assert_msg(all < 0.2, "graph %d: gradients are off by %g", (int)seed, all);
-        far += all > 0.03;
+        ck_assert_msg(all < 0.05, "graph %d: gradients are off by %g", (int)seed, all);
         all = distance(bf16.values, plain.values, f32.total);
         ck_assert_msg(all < 0.05, "graph %d: unfused differs by %g", (int)seed, all);
         worst = fmax(worst, logits);
@@ -399,7 +387,6 @@ START_TEST(bf16_is_close)
         drop(&bf16);
         drop(&plain);
     }
-    ck_assert_int_le(far, 2);
     ck_assert(jem__dnn_amx() || tiled > GRAPHS / 32);
     printf("bf16: logits differ by at most %.2g of their norm\n", worst);
 }

@@ -1,5 +1,6 @@
 /* Networks whose convolutions go by Winograd's method against direct sums. */
 #include "helpers.h"
+#include "model/distance.h"
 #include "model/internal.h"
 #include <math.h>
 
@@ -28,17 +29,6 @@ static float *images(const jem_model *model, int64_t n, int64_t *total)
     float *x = calloc((size_t)*total, sizeof *x);
     for (int64_t i = 0; i < *total; i++) x[i] = (float)sin((double)i * 0.7 + (double)(i / 31));
     return x;
-}
-
-static double distance(const float *a, const float *b, int64_t n)
-{
-    double sum = 0, size = 0;
-    for (int64_t i = 0; i < n; i++) {
-        double d = (double)a[i] - (double)b[i];
-        sum += d * d;
-        size += (double)b[i] * (double)b[i];
-    }
-    return sqrt(sum / size);
 }
 
 static int32_t tilings(jem_model *model, int64_t n)
