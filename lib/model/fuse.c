@@ -6,11 +6,6 @@ static int32_t wants_gradient(const jem__plan *plan)
     return plan->wants & (JEM__WANT_INPUT | JEM__WANT_PARAMETERS);
 }
 
-static int32_t reads(const jem__node *node, int32_t value)
-{
-    return node->input[0] == value || node->input[1] == value;
-}
-
 static int32_t keeps(const jem__plan *plan, const jem__op *op, int32_t what)
 {
     return wants_gradient(plan) && op->keeps && (op->keeps(plan) & what);
@@ -21,7 +16,7 @@ static int32_t only_reader(const jem__graph *g, int32_t value)
 {
     int32_t reader = -1;
     for (int32_t i = 0; i < g->node_count; i++) {
-        if (!reads(&g->nodes[i], value)) continue;
+        if (!jem__node_reads(&g->nodes[i], value)) continue;
         if (reader >= 0) return -1;
         reader = i;
     }
@@ -72,34 +67,10 @@ int32_t jem__fuse_sum(const jem__plan *plan, int32_t add)
     const jem__graph *g = plan->graph;
     if (plan->wants & JEM__UNFUSED) return -1;
     for (int32_t i = add + 1; i < g->node_count; i++)
-        if (reads(&g->nodes[i], add + 1) &&
+        if (jem__node_reads(&g->nodes[i], add + 1) &&
             (g->nodes[i].op == &jem__op_leaky_relu || g->nodes[i].op == &jem__op_silu))
             return i;
     return -1;
-}
-
-static int32_t sum_reads(const jem__graph *g, int32_t value)
-{
-    for (int32_t i = 0; i < g->node_count; i++)
-        if (g->nodes[i].op == &jem__op_add && reads(&g->nodes[i], value)) return 1;
-    return 0;
-}
-
-int32_t jem__fuse_exact(const jem__plan *plan, const jem__node *convolution)
-{
-    int32_t value = (int32_t)(convolution - plan->graph->nodes) + 1;
-    if (plan->type != JEM__BF16 || convolution->op != &jem__op_convolution) return 0;
-    return convolution->input[0] == 0 ||
-           (convolution->kernel == 1 && sum_reads(plan->graph, value));
-}
-
-int32_t jem__fuse_rest(const jem__plan *plan, int32_t value)
-{
-    const jem__graph *g = plan->graph;
-    if (plan->type != JEM__BF16) return 0;
-    for (int32_t i = 0; i < g->node_count; i++)
-        if (reads(&g->nodes[i], value) && jem__fuse_exact(plan, &g->nodes[i])) return 1;
-    return sum_reads(g, value);
 }
 
 int32_t jem__fuse_in_place(const jem__plan *plan, int32_t value, int32_t reader)
@@ -112,7 +83,7 @@ int32_t jem__fuse_in_place(const jem__plan *plan, int32_t value, int32_t reader)
         if (!other->layout || other->buffer != buffer) continue;
         if (keeps(plan, g->nodes[v - 1].op, JEM__KEEPS_OUTPUT)) return 0;
         for (int32_t i = 0; i < g->node_count; i++) {
-            if (i == reader || !reads(&g->nodes[i], v)) continue;
+            if (i == reader || !jem__node_reads(&g->nodes[i], v)) continue;
             if (!plan->values[i + 1].layout) return 0; /* has not run yet */
             if (keeps(plan, g->nodes[i].op, JEM__KEEPS_INPUT)) return 0;
         }

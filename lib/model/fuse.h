@@ -17,11 +17,6 @@ int32_t jem__fuse_activation(const jem__plan *plan, int32_t node);
 void jem__fuse_done(jem__plan *plan, int32_t convolution, int32_t activation);
 /* An activation among the readers of a sum, which can be made in the same sweep; -1: none. */
 int32_t jem__fuse_sum(const jem__plan *plan, int32_t add);
-/* 1 if a bf16 plan computes a convolution in float32: one that reads the input, which is
-   float32, or a shortcut of 1x1, which is cheap. */
-int32_t jem__fuse_exact(const jem__plan *plan, const jem__node *convolution);
-/* 1 if value is bf16 and a sum or a shortcut reads it: then what rounding takes is kept. */
-int32_t jem__fuse_rest(const jem__plan *plan, int32_t value);
 /* 1 if nothing needs the contents of value's buffer once `reader` has run: the
    reader may write its result there. */
 int32_t jem__fuse_in_place(const jem__plan *plan, int32_t value, int32_t reader);

@@ -12,6 +12,11 @@ void jem__graph_clear(jem__graph *graph)
     *graph = (jem__graph){0};
 }
 
+int32_t jem__node_reads(const jem__node *node, int32_t value)
+{
+    return node->input[0] == value || node->input[1] == value;
+}
+
 jem__image jem__graph_shape(const jem__graph *graph, int32_t value)
 {
     return value == 0 ? graph->input : graph->nodes[value - 1].shape;

@@ -64,6 +64,7 @@ typedef struct jem__graph {
 
 void jem__graph_clear(jem__graph *graph);
 jem__image jem__graph_shape(const jem__graph *graph, int32_t value);
+int32_t jem__node_reads(const jem__node *node, int32_t value);
 /* 1 if some node of the graph couples the images of a batch in training. */
 int32_t jem__graph_coupled(const jem__graph *graph);
 

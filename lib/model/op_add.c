@@ -3,6 +3,7 @@
    once, not once a block: that moves LeakyReLUs across their kink. */
 #include "base/status.h"
 #include "model/fuse.h"
+#include "model/rest.h"
 
 enum { A, B, A_REST, B_REST, SUM, REST, Y, D, BUFFERS };
 
@@ -47,7 +48,7 @@ static jem_status define(jem__plan *plan, int32_t index, int32_t *buffers)
     } else {
         JEM__TRY(jem__plan_define(plan, index + 1, a->layout));
     }
-    if (!jem__fuse_rest(plan, index + 1))
+    if (!jem__rest_kept(plan, index + 1))
         out->rest = -1;
     else if (out->rest < 0)
         JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(a->layout), &out->rest));

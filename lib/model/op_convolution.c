@@ -3,6 +3,7 @@
 #include "model/fuse.h"
 #include "model/parameters.h"
 #include "model/plan.h"
+#include "model/rest.h"
 #include "model/winograd.h"
 
 static jem__convolution geometry(const jem__plan *plan, const jem__node *node)
@@ -36,57 +37,6 @@ static jem_status bias(jem__plan *plan, const jem__node *node, int32_t *buffer)
     return jem__plan_packed(plan, node->parameter[1], JEM__PACK_PLAIN, norm, plain, buffer);
 }
 
-static void split_kernel(const jem__step *step, jem__slot *slot)
-{
-    step->kernels->split(jem__slot_data(slot, step->buffer[0]),
-                         jem__slot_data(slot, step->buffer[1]),
-                         jem__slot_data(slot, step->buffer[2]), step->block);
-}
-
-static void join_kernel(const jem__step *step, jem__slot *slot)
-{
-    step->kernels->join(jem__slot_data(slot, step->buffer[0]),
-                        jem__slot_data(slot, step->buffer[1]),
-                        jem__slot_data(slot, step->buffer[2]), step->block);
-}
-
-/* The value of a node, with what rounding takes from it if that is wanted, from float32. */
-static jem_status split(jem__plan *plan, const jem__node *node, int32_t from,
-                        const jem__layout *wide, int32_t value)
-{
-    int64_t block = jem__layout_block(wide);
-    const jem__layout *layout = wide;
-    struct jem__value *v = &plan->values[value];
-    if (!block) {
-        block = 1;
-        JEM__TRY(jem__plan_plain(plan, JEM__F32, node->shape, &layout));
-        JEM__TRY(jem__plan_as(plan, from, wide, layout, &from));
-    }
-    JEM__TRY(jem__plan_images(plan, plan->type, node->shape, block, &layout));
-    JEM__TRY(jem__plan_define(plan, value, layout));
-    if (jem__fuse_rest(plan, value))
-        JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(layout), &v->rest));
-    return jem__plan_kernel(plan, node, split_kernel, jem__plan_elements(plan, layout),
-                            (int32_t[]){from, v->buffer, v->rest}, 3);
-}
-
-/* What the convolution reads, in its type. */
-static jem_status join(jem__plan *plan, const jem__node *node, const jem__convolution *c,
-                       int32_t *buffer, const jem__layout **layout)
-{
-    const struct jem__value *in = &plan->values[node->input[0]];
-    *buffer = in->buffer;
-    *layout = in->layout;
-    if (jem__layout_type(in->layout) == c->type || c->type == plan->type) return JEM_OK;
-    int64_t block;
-    JEM__TRY(jem__plan_blocked(plan, node->input[0], &block));
-    JEM__TRY(jem__plan_images(plan, c->type, jem__graph_shape(plan->graph, node->input[0]), block,
-                              layout));
-    JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(*layout), buffer));
-    return jem__plan_kernel(plan, node, join_kernel, jem__plan_elements(plan, in->layout),
-                            (int32_t[]){in->buffer, in->rest, *buffer}, 3);
-}
-
 /* Convolution, norm and activation by oneDNN, into value last. */
 static jem_status direct(jem__plan *plan, const jem__node *node, const jem__convolution *c,
                          int32_t last)
@@ -96,7 +46,7 @@ static jem_status direct(jem__plan *plan, const jem__node *node, const jem__conv
     int32_t b[4], source;
     JEM__TRY(jem__primitive_forward(&p, jem__model_engine(plan->model), c));
     JEM__TRY(jem__plan_keep(plan, p));
-    JEM__TRY(join(plan, node, c, &source, &from));
+    JEM__TRY(jem__rest_join(plan, node, c->type, &source, &from));
     JEM__TRY(jem__plan_as(plan, source, from, jem__primitive_layout(p, JEM__FORWARD_SRC),
                           &b[JEM__FORWARD_SRC]));
     JEM__TRY(jem__plan_packed(plan, node->parameter[0], JEM__PACK_PLAIN, norm_of(plan, node),
@@ -111,7 +61,7 @@ static jem_status direct(jem__plan *plan, const jem__node *node, const jem__conv
     }
     JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(to), &b[JEM__FORWARD_DST]));
     JEM__TRY(jem__plan_call(plan, node, p, b));
-    return split(plan, node, b[JEM__FORWARD_DST], to, last);
+    return jem__rest_split(plan, node, b[JEM__FORWARD_DST], to, last);
 }
 
 static jem_status tiled(jem__plan *plan, const jem__node *node, const jem__convolution *c,
@@ -145,8 +95,8 @@ static jem_status forward(jem__plan *plan, int32_t index)
         c.activation = silu ? JEM__SILU : JEM__LEAKY_RELU;
         c.slope = plan->graph->nodes[last].number;
     }
-    c.wide = !edge && jem__fuse_rest(plan, last + 1);
-    if (jem__fuse_exact(plan, node)) c.type = JEM__F32;
+    c.wide = !edge && jem__rest_kept(plan, last + 1);
+    if (jem__rest_exact(plan, node)) c.type = JEM__F32;
     JEM__TRY(edge ? tiled(plan, node, &c, edge, last + 1) : direct(plan, node, &c, last + 1));
     jem__fuse_done(plan, index, last);
     return JEM_OK;
