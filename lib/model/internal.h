@@ -57,6 +57,9 @@ struct jem_model {
     pthread_cond_t returned;
     jem__pack **packs;
     int64_t pack_count, pack_room;
+    _Atomic int64_t pack_next; /* of a refresh: the next to make */
+    float *drafts;             /* where packs are made: draft_count times draft floats */
+    int64_t draft, draft_count;
     jem__plan **plans;
     int64_t plan_count, plan_room;
     struct jem_pass *idle; /* passes that plain calls borrow */

@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "model/internal.h"
 #include "model/norm.h"
+#include <stdatomic.h>
 #include <string.h>
 
 struct jem__pack {
@@ -17,10 +18,13 @@ struct jem__pack {
     jem__primitive *reorder; /* NULL: the form is in the layout already */
     jem__call *call;
     jem__stream *stream;
-    float *folded; /* the weights times the norm's factors, or the bias with them */
-    float *source; /* the weights in a form other than their own */
-    void *data, *scratch;
+    int64_t folded; /* floats: the weights times the norm's factors, or the bias with them */
+    int64_t formed; /* floats: the weights in a form other than their own */
+    void *data;
 };
+
+/* The most that drafts may hold together, beyond the first. */
+enum { MOST_DRAFTED = 256 << 20 };
 
 void jem__pack_destroy(jem__pack *pack)
 {
@@ -30,10 +34,7 @@ void jem__pack_destroy(jem__pack *pack)
     jem__primitive_destroy(pack->reorder);
     jem__layout_destroy(pack->layout);
     jem__layout_destroy(pack->plain);
-    if (pack->data != pack->source) jem__free(pack->data);
-    if (pack->source != pack->folded) jem__free(pack->source);
-    jem__free(pack->folded);
-    jem__free(pack->scratch);
+    jem__free(pack->data);
     jem__free(pack);
 }
 
@@ -50,31 +51,45 @@ static void turn(const jem__parameter *p, const float *weights, float *out)
 }
 
 /* norm(w * x + b) = (scale w) * x + (scale b + shift) for each output channel. */
-static void fold(const jem__pack *pack, const jem_model *model, const jem__parameter *p)
+static void fold(const jem__pack *pack, const jem_model *model, const jem__parameter *p, float *out)
 {
     int64_t each = p->elements / p->shape[0];
     for (int64_t k = 0; k < p->shape[0]; k++) {
         double scale, shift;
         jem__batch_norm_affine(model, pack->norm, k, &scale, &shift);
         if (p->dimensions == 1)
-            pack->folded[k] = (float)(scale * (double)p->value[k] + shift);
+            out[k] = (float)(scale * (double)p->value[k] + shift);
         else
             for (int64_t i = k * each; i < (k + 1) * each; i++)
-                pack->folded[i] = (float)(scale * (double)p->value[i]);
+                out[i] = (float)(scale * (double)p->value[i]);
     }
 }
 
-/* Brings the weights into the pack's form. */
-static void transform(const jem__pack *pack, const jem_model *model)
+/* Brings the weights into the pack's form and layout. What stands between is in the draft:
+   folded weights, formed weights, scratch of the reorder. */
+static jem_status renew(const jem__pack *pack, const jem_model *model, float *draft)
 {
     const jem__parameter *p = &model->parameters[pack->parameter];
     int32_t turned = pack->form & JEM__PACK_TURNED, edge = pack->form - turned;
-    const float *weights = pack->norm ? pack->folded : p->value;
-    if (pack->norm) fold(pack, model, p);
+    float *weights = p->value, *formed = pack->reorder ? draft + pack->folded : pack->data;
+    if (pack->norm) {
+        weights = pack->reorder || pack->form ? draft : pack->data;
+        fold(pack, model, p, weights);
+    }
     if (edge)
-        jem__winograd_weights(edge, weights, p->shape[0], p->shape[1], turned, pack->source);
+        jem__winograd_weights(edge, weights, p->shape[0], p->shape[1], turned, formed);
     else if (turned)
-        turn(p, weights, pack->source);
+        turn(p, weights, formed);
+    if (!pack->reorder) return JEM_OK;
+    JEM__TRY(jem__call_set(pack->call, 0, pack->form ? formed : weights));
+    if (jem__primitive_scratch(pack->reorder) > 0)
+        JEM__TRY(jem__call_set(pack->call, 2, draft + pack->folded + pack->formed));
+    return jem__call_run(pack->call, pack->stream);
+}
+
+static int64_t whole_lines(int64_t floats)
+{
+    return (floats + 15) / 16 * 16;
 }
 
 static jem_status create(jem__pack *pack, jem_model *model, const jem__layout *layout)
@@ -84,31 +99,18 @@ static jem_status create(jem__pack *pack, jem_model *model, const jem__layout *l
     int64_t o = p->shape[turned ? 1 : 0], i = p->shape[turned ? 0 : 1];
     int64_t places = (int64_t)(edge + 2) * (edge + 2), shape[] = {o, i, p->shape[2], p->shape[3]};
     int64_t matrices[] = {places, i, o};
-    void *from = p->value;
-    if (pack->norm) {
-        JEM__TRY(jem__alloc(&pack->folded, p->elements, sizeof *pack->folded));
-        from = pack->source = pack->folded;
-    }
-    if (pack->form) {
-        pack->source = NULL;
-        JEM__TRY(
-            jem__alloc(&pack->source, edge ? places * o * i : p->elements, sizeof *pack->source));
-        from = pack->source;
-    }
     JEM__TRY(jem__layout_clone(&pack->layout, layout));
     JEM__TRY(jem__layout_create(&pack->plain, JEM__F32, edge ? 3 : (int32_t)p->dimensions,
                                 edge ? matrices : shape));
-    if (pack->source && jem__layout_equal(pack->plain, layout)) {
-        pack->data = pack->source;
-        return JEM_OK;
-    }
-    JEM__TRY(jem__primitive_reorder(&pack->reorder, model->engine, pack->plain, pack->layout));
     JEM__TRY(jem__alloc(&pack->data, jem__layout_bytes(layout), 1));
-    if (jem__primitive_scratch(pack->reorder) > 0)
-        JEM__TRY(jem__alloc(&pack->scratch, jem__primitive_scratch(pack->reorder), 1));
+    int32_t same = (pack->norm || pack->form) && jem__layout_equal(pack->plain, layout);
+    if (pack->norm && (pack->form || !same)) pack->folded = whole_lines(p->elements);
+    if (same) return JEM_OK;
+    if (pack->form) pack->formed = whole_lines(edge ? places * o * i : p->elements);
+    JEM__TRY(jem__primitive_reorder(&pack->reorder, model->engine, pack->plain, pack->layout));
     JEM__TRY(jem__stream_create(&pack->stream, model->engine));
     return jem__call_create(&pack->call, pack->reorder, model->engine,
-                            (void *[]){from, pack->data, pack->scratch});
+                            (void *[]){NULL, pack->data, NULL});
 }
 
 static jem_status room_for_pack(jem_model *model)
@@ -121,6 +123,24 @@ static jem_status room_for_pack(jem_model *model)
     jem__free(model->packs);
     model->packs = fresh;
     model->pack_room = room;
+    return JEM_OK;
+}
+
+/* Packs are made with as many drafts at once as there are threads, if they are small. */
+static jem_status room_for_draft(jem_model *model, const jem__pack *pack)
+{
+    int64_t scratch = pack->reorder ? jem__primitive_scratch(pack->reorder) : 0;
+    int64_t draft = pack->folded + pack->formed + whole_lines((scratch + 3) / 4);
+    int64_t count = jem__pool_threads(model->context->pool);
+    if (model->drafts && draft <= model->draft) return JEM_OK;
+    if (draft < model->draft) draft = model->draft;
+    if (count * draft * 4 > MOST_DRAFTED) count = 1 + MOST_DRAFTED / 4 / draft;
+    float *fresh;
+    JEM__TRY(jem__alloc(&fresh, count * draft, sizeof *fresh));
+    jem__free(model->drafts);
+    model->drafts = fresh;
+    model->draft = draft;
+    model->draft_count = count;
     return JEM_OK;
 }
 
@@ -142,6 +162,7 @@ jem_status jem__model_pack(jem_model *model, int32_t parameter, int32_t form, co
     pack->norm = norm;
     pack->version = -1;
     jem_status status = create(pack, model, layout);
+    if (!status) status = room_for_draft(model, pack);
     if (status) {
         jem__pack_destroy(pack);
         return status;
@@ -158,24 +179,29 @@ static int64_t version_of(const jem_model *model)
     return model->version + model->statistics;
 }
 
+/* Each task takes packs until there are no more; its index is that of its draft. */
 static jem_status refresh_task(void *user, int64_t index, int64_t worker)
 {
     jem_model *model = user;
-    jem__pack *pack = model->packs[index];
     (void)worker;
-    int64_t now = pack->norm ? version_of(model) : model->version;
-    if (pack->version == now) return JEM_OK;
-    transform(pack, model);
-    if (pack->reorder) JEM__TRY(jem__call_run(pack->call, pack->stream));
-    pack->version = now;
-    return JEM_OK;
+    for (;;) {
+        int64_t next = atomic_fetch_add(&model->pack_next, 1);
+        if (next >= model->pack_count) return JEM_OK;
+        jem__pack *pack = model->packs[next];
+        int64_t now = pack->norm ? version_of(model) : model->version;
+        if (pack->version == now) continue;
+        JEM__TRY(renew(pack, model, model->drafts + index * model->draft));
+        pack->version = now;
+    }
 }
 
 jem_status jem__model_refresh(jem_model *model)
 {
     if (model->packed_version == version_of(model)) return JEM_OK;
     pthread_mutex_lock(&model->lock);
-    jem_status status = jem__pool_run(model->context->pool, model->pack_count, refresh_task, model);
+    model->pack_next = 0;
+    jem_status status =
+        jem__pool_run(model->context->pool, model->draft_count, refresh_task, model);
     if (!status) model->packed_version = version_of(model);
     pthread_mutex_unlock(&model->lock);
     return status;

@@ -63,6 +63,7 @@ void jem__model_drop_parameters(jem_model *model)
 {
     for (int64_t i = 0; i < model->pack_count; i++) jem__pack_destroy(model->packs[i]);
     jem__free(model->packs);
+    jem__free(model->drafts);
     jem__free(model->parameters);
     jem__free(model->values);
     jem__free(model->gradients);

@@ -7,7 +7,9 @@
 
 enum {
     FEWEST_TILES = 16, /* a product of fewer rows costs more than it saves */
-    MOST_TILES = 128   /* more of them leave the cache */
+    MOST_TILES = 128,  /* more of them leave the cache */
+    HELD = 32 << 20,   /* bytes of transformed weights: more of them leave it too */
+    FEWEST_USES = 64   /* tiles: so many pay for weights from memory, where bf16's are an eighth */
 };
 
 static int64_t tiles(const jem__convolution *c, int64_t edge)
@@ -21,6 +23,13 @@ static int32_t worth(const jem__convolution *c, int64_t edge, int64_t fewest)
     return c->ic >= fewest && c->oc >= fewest && tiles(c, edge) >= FEWEST_TILES;
 }
 
+/* 1 if weights come from memory and serve too few tiles for that. */
+static int32_t starved(const jem__convolution *c, int64_t edge)
+{
+    int64_t weights = (edge + 2) * (edge + 2) * c->ic * c->oc;
+    return weights > HELD / 4 && tiles(c, edge) < FEWEST_USES;
+}
+
 /* Products are float32 whatever the type. For bf16 images edge 4 is exact enough: its rounding is
    far below theirs. It takes a quarter of the multiplications, each at twice the time of bf16's;
    with AMX at sixteen times. */
@@ -31,7 +40,8 @@ int64_t jem__winograd_edge(const jem__plan *plan, const jem__convolution *c,
     jem__method method = jem__model_method(plan->model);
     if (method == JEM__DIRECT || jem__layout_type(from) != plan->type) return 0;
     if (c->kernel != 3 || c->stride != 1 || (b != 8 && b != 16) || c->ic % b || c->oc % b) return 0;
-    if (plan->type == JEM__BF16) return !jem__dnn_amx() && worth(c, 4, 32) ? 4 : 0;
+    if (plan->type == JEM__BF16)
+        return !jem__dnn_amx() && worth(c, 4, 32) && !starved(c, 4) ? 4 : 0;
     if (method == JEM__FAST && worth(c, 4, 16)) return 4;
     return worth(c, 2, 32) ? 2 : 0;
 }
