@@ -216,9 +216,3 @@ dnnl_status_t jem__post_sum(dnnl_post_ops_t ops)
 }
 
 #endif
-
-dnnl_status_t jem__pd_reorder(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, jem__md from,
-                              jem__md to, const_dnnl_primitive_attr_t attr)
-{
-    return dnnl_reorder_primitive_desc_create(pd, from, engine, to, engine, attr);
-}

@@ -48,7 +48,5 @@ dnnl_status_t jem__pd_weights(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, j
 /* Batches of matrix products. */
 dnnl_status_t jem__pd_matmul(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, jem__md src,
                              jem__md weights, jem__md dst, const_dnnl_primitive_attr_t attr);
-dnnl_status_t jem__pd_reorder(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, jem__md from,
-                              jem__md to, const_dnnl_primitive_attr_t attr);
 
 #endif

@@ -50,6 +50,7 @@ typedef struct jem__convolution {
     int32_t wide;       /* what it leaves is float32 whatever the type */
     int32_t activation; /* of the result, forward */
     float slope;        /* of LeakyReLU */
+    int64_t block;      /* of the images' layouts, backward; 0: what oneDNN likes best */
 } jem__convolution;
 
 enum { JEM__NO_ACTIVATION, JEM__LEAKY_RELU, JEM__SILU };
@@ -80,7 +81,8 @@ jem_status jem__primitive_products(jem__primitive **p, jem__engine *e, int64_t c
 jem_status jem__primitive_transposed_products(jem__primitive **p, jem__engine *e, int64_t count,
                                               int64_t rows, int64_t inner, int64_t columns,
                                               int64_t a_step, int64_t b_step, int32_t adds);
-jem_status jem__primitive_reorder(jem__primitive **p, jem__engine *e, const jem__layout *from,
+/* A copy from one layout to another (dnn/reorder.h): needs no engine, stream or scratch. */
+jem_status jem__primitive_reorder(jem__primitive **p, const jem__layout *from,
                                   const jem__layout *to);
 void jem__primitive_destroy(jem__primitive *p);
 int32_t jem__primitive_arguments(const jem__primitive *p);

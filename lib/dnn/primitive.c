@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "dnn/internal.h"
+#include "dnn/reorder.h"
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -14,12 +15,13 @@ struct jem__primitive {
     int32_t arguments;
     int names[MAX_ARGUMENTS]; /* DNNL_ARG_... */
     jem__md layouts[MAX_ARGUMENTS];
-    jem__md owned[2]; /* of a reorder: clones */
     jem__md scratch;
+    jem__reorder *reorder; /* in place of oneDNN's primitive */
 };
 
 struct jem__call {
-    dnnl_primitive_t primitive;
+    const jem__primitive *primitive;
+    void *from, *to; /* of a reorder */
     int32_t arguments;
     dnnl_exec_arg_t memory[MAX_ARGUMENTS + 1];
 };
@@ -102,8 +104,12 @@ static dnnl_status_t parts_create(struct parts *p, const jem__convolution *c, en
         /* oneDNN wants the padding that the last output really reads. */
         p->geometry.pad_high[i] = (out[i] - 1) * c->stride + c->kernel - size[i] - c->pad;
     }
-    dnnl_status_t status = jem__md_create(
-        &p->src, 4, src, kind == DATA && c->wide ? dnnl_f32 : type, dnnl_format_tag_any);
+    int backward = kind == DATA || kind == WEIGHTS;
+    dnnl_format_tag_t images = backward && c->block == 16  ? dnnl_aBcd16b
+                               : backward && c->block == 8 ? dnnl_aBcd8b
+                                                           : dnnl_format_tag_any;
+    dnnl_status_t status =
+        jem__md_create(&p->src, 4, src, kind == DATA && c->wide ? dnnl_f32 : type, images);
     if (!status)
         status = jem__md_create(&p->weights, 4, weights, kind == WEIGHTS ? dnnl_f32 : type,
                                 dnnl_format_tag_any);
@@ -111,7 +117,7 @@ static dnnl_status_t parts_create(struct parts *p, const jem__convolution *c, en
     if (!status)
         status = jem__md_create(&p->dst, 4, dst,
                                 (kind == TURNED || kind == FORWARD) && c->wide ? dnnl_f32 : type,
-                                dnnl_format_tag_any);
+                                images);
     if (!status) status = attr_create(&p->attr);
     return status;
 }
@@ -313,30 +319,19 @@ jem_status jem__primitive_transposed_products(jem__primitive **p, jem__engine *e
     return products_create(p, e, &parts, status, (int64_t[]){count, rows, inner, columns});
 }
 
-jem_status jem__primitive_reorder(jem__primitive **out, jem__engine *e, const jem__layout *from,
+jem_status jem__primitive_reorder(jem__primitive **out, const jem__layout *from,
                                   const jem__layout *to)
 {
     jem__primitive *p = NULL;
-    dnnl_primitive_attr_t attr = NULL;
     *out = NULL;
     JEM__TRY(jem__calloc(&p, 1, sizeof *p));
-    dnnl_status_t status = jem__md_clone(&p->owned[0], (jem__md)from);
-    if (!status) status = jem__md_clone(&p->owned[1], (jem__md)to);
-    if (!status) status = attr_create(&attr);
-    if (!status) status = jem__pd_reorder(&p->pd, (dnnl_engine_t)e, p->owned[0], p->owned[1], attr);
-    if (!status) status = finish(p, NULL, 0);
-    if (attr) dnnl_primitive_attr_destroy(attr);
-    if (status) {
-        jem__primitive_destroy(p);
-        return jem__dnn_fail(status, "reorder");
-    }
     p->arguments = 2;
-    p->names[0] = DNNL_ARG_FROM;
-    p->names[1] = DNNL_ARG_TO;
-    p->layouts[0] = p->owned[0];
-    p->layouts[1] = p->owned[1];
-    *out = p;
-    return JEM_OK;
+    jem_status status = jem__reorder_create(&p->reorder, from, to);
+    if (status)
+        jem__primitive_destroy(p);
+    else
+        *out = p;
+    return status;
 }
 
 void jem__primitive_destroy(jem__primitive *p)
@@ -344,8 +339,7 @@ void jem__primitive_destroy(jem__primitive *p)
     if (!p) return;
     if (p->primitive) dnnl_primitive_destroy(p->primitive);
     if (p->pd) dnnl_primitive_desc_destroy(p->pd);
-    jem__md_destroy(p->owned[0]);
-    jem__md_destroy(p->owned[1]);
+    jem__reorder_destroy(p->reorder);
     jem__free(p);
 }
 
@@ -372,7 +366,13 @@ jem_status jem__call_create(jem__call **out, const jem__primitive *p, jem__engin
     jem__call *call = NULL;
     *out = NULL;
     JEM__TRY(jem__calloc(&call, 1, sizeof *call));
-    call->primitive = p->primitive;
+    call->primitive = p;
+    if (p->reorder) {
+        call->from = memory[JEM__REORDER_FROM];
+        call->to = memory[JEM__REORDER_TO];
+        *out = call;
+        return JEM_OK;
+    }
     int32_t count = p->arguments + (jem__primitive_scratch(p) > 0);
     for (int32_t i = 0; i < count; i++) {
         int is_scratch = i == p->arguments;
@@ -392,13 +392,21 @@ jem_status jem__call_create(jem__call **out, const jem__primitive *p, jem__engin
 
 jem_status jem__call_set(jem__call *call, int32_t argument, void *memory)
 {
+    if (call->primitive->reorder) {
+        *(argument == JEM__REORDER_FROM ? &call->from : &call->to) = memory;
+        return JEM_OK;
+    }
     dnnl_status_t status = dnnl_memory_set_data_handle(call->memory[argument].memory, memory);
     return status ? jem__dnn_fail(status, "memory") : JEM_OK;
 }
 
 jem_status jem__call_run(const jem__call *call, jem__stream *stream)
 {
-    dnnl_status_t status = dnnl_primitive_execute(call->primitive, (dnnl_stream_t)stream,
+    if (call->primitive->reorder) {
+        jem__reorder_run(call->primitive->reorder, call->from, call->to);
+        return JEM_OK;
+    }
+    dnnl_status_t status = dnnl_primitive_execute(call->primitive->primitive, (dnnl_stream_t)stream,
                                                   call->arguments, call->memory);
     return status ? jem__dnn_fail(status, "execution of a primitive") : JEM_OK;
 }

@@ -127,14 +127,22 @@ static jem_status direct_weights(jem__plan *plan, const jem__node *node, const j
     return jem__plan_as(plan, b[JEM__WEIGHTS_DIFF_WEIGHTS], packed, plain, dw);
 }
 
+/* 0 if they differ. */
+static int64_t common_block(const struct jem__value *in, const struct jem__value *out)
+{
+    int64_t block = jem__layout_block(in->layout);
+    return block == jem__layout_block(out->layout) ? block : 0;
+}
+
 static jem_status weights(jem__plan *plan, const jem__node *node, const struct jem__value *in,
                           const struct jem__value *out)
 {
     jem__convolution c = geometry(plan, node);
-    int64_t edge = jem__winograd_edge(plan, &c, in->layout), block = jem__layout_block(in->layout);
+    int64_t edge = jem__winograd_edge(plan, &c, in->layout);
     int32_t dw, db;
-    if (block != jem__layout_block(out->layout)) edge = 0;
-    JEM__TRY(edge ? jem__winograd_weights_step(plan, node, &c, edge, block, in->buffer,
+    c.block = common_block(in, out);
+    if (!c.block) edge = 0;
+    JEM__TRY(edge ? jem__winograd_weights_step(plan, node, &c, edge, c.block, in->buffer,
                                                out->gradient, &dw, &db)
                   : direct_weights(plan, node, &c, in, out, &dw, &db));
     JEM__TRY(jem__plan_gradient_out(plan, node->parameter[0], dw));
@@ -189,6 +197,7 @@ static jem_status data(jem__plan *plan, const jem__node *node, const struct jem_
     const jem__layout *layout;
     int32_t dx, as;
     c.wide = jem__layout_type(in->layout) == JEM__F32;
+    c.block = common_block(in, out);
     int64_t edge = c.pad < c.kernel && c.wide == (plan->type == JEM__F32)
                        ? jem__winograd_edge(plan, &turned, out->layout)
                        : 0;

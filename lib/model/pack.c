@@ -17,20 +17,18 @@ struct jem__pack {
     jem__layout *layout, *plain;
     jem__primitive *reorder; /* NULL: the form is in the layout already */
     jem__call *call;
-    jem__stream *stream;
     int64_t folded; /* floats: the weights times the norm's factors, or the bias with them */
     int64_t formed; /* floats: the weights in a form other than their own */
     void *data;
 };
 
-/* The most that drafts may hold together, beyond the first. */
+/* Bytes that drafts may hold together; one there is always. */
 enum { MOST_DRAFTED = 256 << 20 };
 
 void jem__pack_destroy(jem__pack *pack)
 {
     if (!pack) return;
     jem__call_destroy(pack->call);
-    jem__stream_destroy(pack->stream);
     jem__primitive_destroy(pack->reorder);
     jem__layout_destroy(pack->layout);
     jem__layout_destroy(pack->plain);
@@ -71,7 +69,7 @@ static void fold(const jem__pack *pack, const jem_model *model, const jem__param
 }
 
 /* Brings the weights into the pack's form and layout. What stands between is in the draft:
-   folded weights, formed weights, scratch of the reorder. */
+   folded weights, formed weights. */
 static jem_status renew(const jem__pack *pack, const jem_model *model, float *draft)
 {
     const jem__parameter *p = &model->parameters[pack->parameter];
@@ -86,10 +84,8 @@ static jem_status renew(const jem__pack *pack, const jem_model *model, float *dr
     else if (turned)
         turn(p, weights, formed);
     if (!pack->reorder) return JEM_OK;
-    JEM__TRY(jem__call_set(pack->call, 0, pack->form ? formed : weights));
-    if (jem__primitive_scratch(pack->reorder) > 0)
-        JEM__TRY(jem__call_set(pack->call, 2, draft + pack->folded + pack->formed));
-    return jem__call_run(pack->call, pack->stream);
+    JEM__TRY(jem__call_set(pack->call, JEM__REORDER_FROM, pack->form ? formed : weights));
+    return jem__call_run(pack->call, NULL);
 }
 
 static int64_t whole_lines(int64_t floats)
@@ -112,10 +108,9 @@ static jem_status create(jem__pack *pack, jem_model *model, const jem__layout *l
     if (pack->norm && (pack->form || !same)) pack->folded = whole_lines(p->elements);
     if (same) return JEM_OK;
     if (pack->form) pack->formed = whole_lines(edge ? places * o * i : p->elements);
-    JEM__TRY(jem__primitive_reorder(&pack->reorder, model->engine, pack->plain, pack->layout));
-    JEM__TRY(jem__stream_create(&pack->stream, model->engine));
+    JEM__TRY(jem__primitive_reorder(&pack->reorder, pack->plain, pack->layout));
     return jem__call_create(&pack->call, pack->reorder, model->engine,
-                            (void *[]){NULL, pack->data, NULL});
+                            (void *[]){NULL, pack->data});
 }
 
 static jem_status room_for_pack(jem_model *model)
@@ -134,12 +129,10 @@ static jem_status room_for_pack(jem_model *model)
 /* Packs are made with as many drafts at once as there are threads, if they are small. */
 static jem_status room_for_draft(jem_model *model, const jem__pack *pack)
 {
-    int64_t scratch = pack->reorder ? jem__primitive_scratch(pack->reorder) : 0;
-    int64_t draft = pack->folded + pack->formed + whole_lines((scratch + 3) / 4);
-    int64_t count = jem__pool_threads(model->context->pool);
+    int64_t draft = pack->folded + pack->formed, count = jem__pool_threads(model->context->pool);
     if (model->drafts && draft <= model->draft) return JEM_OK;
-    if (draft < model->draft) draft = model->draft;
-    if (count * draft * 4 > MOST_DRAFTED) count = 1 + MOST_DRAFTED / 4 / draft;
+    if (count * draft * 4 > MOST_DRAFTED) count = MOST_DRAFTED / 4 / draft;
+    if (count < 1) count = 1;
     float *fresh;
     JEM__TRY(jem__alloc(&fresh, count * draft, sizeof *fresh));
     jem__free(model->drafts);
@@ -202,12 +195,13 @@ static jem_status refresh_task(void *user, int64_t index, int64_t worker)
 
 jem_status jem__model_refresh(jem_model *model)
 {
-    if (model->packed_version == version_of(model)) return JEM_OK;
+    int64_t now = version_of(model); /* a move while packs are made is for the next time */
+    if (model->packed_version == now) return JEM_OK;
     pthread_mutex_lock(&model->lock);
     model->pack_next = 0;
     jem_status status =
         jem__pool_run(model->context->pool, model->draft_count, refresh_task, model);
-    if (!status) model->packed_version = version_of(model);
+    if (!status) model->packed_version = now;
     pthread_mutex_unlock(&model->lock);
     return status;
 }

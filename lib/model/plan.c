@@ -101,7 +101,7 @@ jem_status jem__plan_as(jem__plan *plan, int32_t buffer, const jem__layout *from
     if (jem__layout_equal(from, to)) return JEM_OK;
     jem__primitive *reorder = NULL;
     JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(to), out));
-    JEM__TRY(jem__primitive_reorder(&reorder, jem__model_engine(plan->model), from, to));
+    JEM__TRY(jem__primitive_reorder(&reorder, from, to));
     JEM__TRY(jem__plan_keep(plan, reorder));
     return jem__plan_call(plan, NULL, reorder, (int32_t[]){buffer, *out});
 }
@@ -351,8 +351,7 @@ static jem_status compile(jem__plan *plan)
         jem__primitive *reorder = NULL;
         JEM__TRY(jem__plan_plain(plan, JEM__F32, g->input, &plain));
         JEM__TRY(add_buffer(plan, 0, JEM__IN_DX, NULL, &final));
-        JEM__TRY(jem__primitive_reorder(&reorder, jem__model_engine(plan->model),
-                                        plan->values[0].layout, plain));
+        JEM__TRY(jem__primitive_reorder(&reorder, plan->values[0].layout, plain));
         JEM__TRY(jem__plan_keep(plan, reorder));
         JEM__TRY(jem__plan_call(plan, NULL, reorder, (int32_t[]){plan->values[0].gradient, final}));
     }

@@ -3,8 +3,8 @@
 #ifndef JEM__TENSOR_ELEMENT_H
 #define JEM__TENSOR_ELEMENT_H
 
+#include "tensor/bf16.h"
 #include "tensor/kernels.h"
-#include <string.h>
 
 #ifdef JEM__BF16_ELEMENTS
 struct jem__real {
@@ -13,20 +13,12 @@ struct jem__real {
 
 static inline float load(jem__real x)
 {
-    uint32_t bits = (uint32_t)x.v << 16;
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
+    return jem__bf16_value(x.v);
 }
 
 static inline jem__real store(float f)
 {
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1)) >> 16;
-    /* Rounding could carry a NaN's last bits into a number. */
-    uint32_t nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
-    return (jem__real){(uint16_t)(nan ? 0x7FC0u : rounded)};
+    return (jem__real){jem__bf16_round(f)};
 }
 #else
 struct jem__real {

@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "dnn/dnn.h"
 #include "helpers.h"
+#include "tensor/bf16.h"
+#include "tensor/kernels.h"
 #include <math.h>
 
 static jem__engine *engine;
@@ -36,14 +38,11 @@ static void reorder(const jem__layout *from, void *in, const jem__layout *to, vo
 {
     jem__primitive *p;
     jem__call *call;
-    OK(jem__primitive_reorder(&p, engine, from, to));
-    void *scratch = NULL;
-    if (jem__primitive_scratch(p)) OK(jem__alloc(&scratch, jem__primitive_scratch(p), 1));
-    OK(jem__call_create(&call, p, engine, (void *[]){in, out, scratch}));
+    OK(jem__primitive_reorder(&p, from, to));
+    OK(jem__call_create(&call, p, engine, (void *[]){in, out}));
     OK(jem__call_run(call, stream));
     jem__call_destroy(call);
     jem__primitive_destroy(p);
-    jem__free(scratch);
 }
 
 /* Runs a primitive on plain arrays; arguments before `inputs` are read, the others written. */
@@ -356,6 +355,49 @@ START_TEST(reorders_are_exact)
 }
 END_TEST
 
+static float at(const void *data, int32_t type, int64_t i)
+{
+    return type == JEM__BF16 ? jem__bf16_value(((const uint16_t *)data)[i])
+                             : ((const float *)data)[i];
+}
+
+/* Every value of a layout with padding is one of the source or zero; bf16 rounds to even. */
+START_TEST(reorders_pad_with_zeros)
+{
+    begin();
+    int32_t types[] = {JEM__F32, JEM__BF16};
+    for (int t = 0; t < 2; t++)
+        for (int64_t b = 4; b <= 16; b *= 2) {
+            int64_t shape[] = {2, 19, 3, 5}, count = 2 * 19 * 3 * 5, values = 0;
+            jem__layout *plain = layout_of(4, 2, 19, 3, 5), *blocked;
+            OK(jem__layout_images(&blocked, types[t], shape, b));
+            float *from = room(plain), *back = room(plain);
+            for (int64_t i = 0; i < count; i++) from[i] = (float)(i + 1) + 1 / 512.f;
+            void *to = room(blocked);
+            int64_t elements = jem__layout_bytes(blocked) / jem__type_size(types[t]);
+            memset(to, 0xFF, (size_t)jem__layout_bytes(blocked));
+            reorder(plain, from, blocked, to);
+            for (int64_t i = 0; i < elements; i++) values += at(to, types[t], i) != 0;
+            ck_assert_int_eq(values, count);
+            ck_assert_int_eq(elements, 2 * ((19 + b - 1) / b) * b * 15);
+            /* [n][c/b][h][w][b] */
+            int64_t n = 1, c = 17, h = 2, w = 3;
+            float expected = from[((n * 19 + c) * 3 + h) * 5 + w];
+            if (types[t] == JEM__BF16) expected = jem__bf16_value(jem__bf16_round(expected));
+            int64_t place = (((n * ((19 + b - 1) / b) + c / b) * 3 + h) * 5 + w) * b + c % b;
+            ck_assert_float_eq(at(to, types[t], place), expected);
+            reorder(blocked, to, plain, back);
+            for (int64_t i = 0; i < count; i++)
+                ck_assert_float_eq(back[i], types[t] == JEM__F32
+                                                ? from[i]
+                                                : jem__bf16_value(jem__bf16_round(from[i])));
+            jem__free(from), jem__free(back), jem__free(to);
+            jem__layout_destroy(plain), jem__layout_destroy(blocked);
+        }
+    end();
+}
+END_TEST
+
 START_TEST(failures_are_reported)
 {
     begin();
@@ -391,4 +433,4 @@ START_TEST(own_kernels_keep_to_the_limit)
 END_TEST
 
 TESTS("primitive", convolutions, matrix_products, transposed_products, reorders_are_exact,
-      failures_are_reported, own_kernels_keep_to_the_limit)
+      reorders_pad_with_zeros, failures_are_reported, own_kernels_keep_to_the_limit)
