@@ -78,25 +78,6 @@ static jem_status forward(jem__plan *plan, int32_t index)
                             BUFFERS);
 }
 
-/* Hands the gradient on as it is; a value that has one already gets a new sum,
-   because the handed-on buffer may serve several values. */
-static jem_status hand_on(jem__plan *plan, const jem__node *node, int32_t value, int32_t gradient)
-{
-    struct jem__value *v = &plan->values[value];
-    int32_t sum;
-    if (!jem__plan_wants_gradient(plan, value)) return JEM_OK;
-    if (v->gradient >= 0) {
-        JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(v->layout), &sum));
-        int32_t buffers[] = {v->gradient, gradient, -1, -1, sum};
-        JEM__TRY(jem__plan_kernel(plan, node, add_kernel, jem__plan_elements(plan, v->layout),
-                                  buffers, 5));
-        gradient = sum;
-    }
-    v->gradient = gradient;
-    plan->buffers[gradient].shared = 1;
-    return JEM_OK;
-}
-
 static jem_status backward(jem__plan *plan, int32_t index)
 {
     const jem__node *node = &plan->graph->nodes[index];
@@ -105,7 +86,9 @@ static jem_status backward(jem__plan *plan, int32_t index)
         int32_t as;
         JEM__TRY(jem__plan_as(plan, out->gradient, out->layout, plan->values[node->input[i]].layout,
                               &as));
-        JEM__TRY(hand_on(plan, node, node->input[i], as));
+        if (!jem__plan_wants_gradient(plan, node->input[i])) continue;
+        plan->buffers[as].shared = 1; /* both sources have it */
+        JEM__TRY(jem__plan_gradient(plan, node->input[i], as));
     }
     return JEM_OK;
 }

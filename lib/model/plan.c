@@ -231,26 +231,31 @@ jem_status jem__plan_combine(jem__plan *plan, const jem__node *node,
 
 /* ---- Gradients ---- */
 
+enum { FRESH, OLD, JOINED };
+
 static void join_kernel(const jem__step *step, jem__slot *slot)
 {
-    void *fresh = jem__slot_data(slot, step->buffer[0]);
-    step->kernels->add(fresh, jem__slot_data(slot, step->buffer[1]), fresh, step->block);
+    step->kernels->add(jem__slot_data(slot, step->buffer[FRESH]),
+                       jem__slot_data(slot, step->buffer[OLD]),
+                       jem__slot_data(slot, step->buffer[JOINED]), step->block);
 }
 
 jem_status jem__plan_gradient(jem__plan *plan, int32_t value, int32_t buffer)
 {
     struct jem__value *v = &plan->values[value];
-    int32_t old = v->gradient;
-    /* An older gradient may be shared with another value (a sum hands its own
-       on), a fresh one is not: add into the fresh one. */
+    int32_t old = v->gradient, sum = buffer;
     v->gradient = buffer;
     if (old < 0) return JEM_OK;
+    /* Several values may have a shared one, so that nothing is added to it. */
+    if (plan->buffers[buffer].shared)
+        JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(v->layout), &sum));
     /* Gradients of the input and of features are float32 whatever the plan's type. */
     int32_t type = jem__layout_type(v->layout);
     JEM__TRY(jem__plan_kernel(plan, NULL, join_kernel,
                               jem__layout_bytes(v->layout) / jem__type_size(type),
-                              (int32_t[]){buffer, old}, 2));
+                              (int32_t[]){[FRESH] = buffer, [OLD] = old, [JOINED] = sum}, 3));
     plan->steps[plan->step_count - 1].kernels = jem__activations_here(type);
+    v->gradient = sum;
     return JEM_OK;
 }
 

@@ -252,6 +252,17 @@ static int32_t dropout(jem__graph *g, int32_t x)
     return jem__graph_unary(g, x, &jem__op_silu, 0);
 }
 
+/* Both sums hand one gradient on, which dropout in evaluation does too. */
+static int32_t dropout_on_a_branch(jem__graph *g, int32_t x)
+{
+    int32_t stem = jem__graph_convolution(g, x, "a", 8, 3, 1, 1);
+    int32_t b = jem__graph_convolution(g, stem, "b", 8, 3, 1, 1);
+    int32_t dropped = jem__graph_unary(g, stem, &jem__op_dropout, 0.3f);
+    int32_t active = jem__graph_unary(g, stem, &jem__op_silu, 0);
+    int32_t sum = jem__graph_add(g, jem__graph_add(g, b, dropped), active);
+    return jem__graph_unary(g, sum, &jem__op_silu, 0);
+}
+
 static int32_t add(jem__graph *g, int32_t x)
 {
     int32_t twice = jem__graph_add(g, x, x);
@@ -301,6 +312,7 @@ CASE(max_pool)
 CASE(average_pool)
 CASE(linear)
 CASE(dropout)
+CASE(dropout_on_a_branch)
 CASE(add)
 CASE(pool_of_input)
 CASE(residual_block)
@@ -308,5 +320,5 @@ CASE(residual_block)
 TESTS("gradient", test_convolution_3x3, test_convolution_stride_2, test_convolution_1x1,
       test_convolution_5x5_unpadded, test_leaky_relu, test_silu, test_batch_norm,
       test_instance_norm, test_layer_norm, test_group_norm, test_act_norm, test_relu, test_max_pool,
-      test_average_pool, test_linear, test_dropout, test_add, test_pool_of_input,
-      test_residual_block)
+      test_average_pool, test_linear, test_dropout, test_dropout_on_a_branch, test_add,
+      test_pool_of_input, test_residual_block)
