@@ -38,11 +38,6 @@ static int64_t workers_of(const jem_pass *pass)
     return jem__pool_threads(pass->model->context->pool);
 }
 
-static int64_t at_most(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 jem_status jem__pass_run_bytes(jem_pass *pass, int64_t n, int64_t *bytes)
 {
     cut c;
@@ -54,14 +49,13 @@ jem_status jem__pass_run_bytes(jem_pass *pass, int64_t n, int64_t *bytes)
     return JEM_OK;
 }
 
-/* Uncoupled batches: a worker has a slot for each plan it meets. Plans of several batches
-   that are the same are counted once. */
+/* Uncoupled batches: every worker has a slot for every plan, which several batches may share. */
 jem_status jem__pass_learn_bytes(jem_pass *pass, const int64_t *sizes, int64_t count,
                                  int64_t *bytes)
 {
     enum { MOST = 16 };
     const jem__plan *plans[MOST];
-    int64_t pieces[MOST], kinds = 0, most = 0, total = 0;
+    int64_t kinds = 0, most = 0, total = 0;
     for (int64_t i = 0; i < count; i++) {
         cut c;
         if (sizes[i] < 1) continue;
@@ -70,18 +64,13 @@ jem_status jem__pass_learn_bytes(jem_pass *pass, const int64_t *sizes, int64_t c
         most = coupled > most ? coupled : most;
         for (int part = 0; part < 2; part++) {
             const jem__plan *plan = part ? c.full : c.tail;
-            int64_t at = 0, more = part ? c.fulls : 1;
+            int64_t at = 0;
             while (at < kinds && plans[at] != plan) at++;
-            if (!plan || at == MOST) continue;
-            if (at == kinds) {
-                plans[kinds] = plan;
-                pieces[kinds++] = 0;
-            }
-            pieces[at] += more;
+            if (!plan || at < kinds || kinds == MOST) continue;
+            plans[kinds++] = plan;
+            total += workers_of(pass) * slot_bytes(plan);
         }
     }
-    for (int64_t i = 0; i < kinds; i++)
-        total += at_most(workers_of(pass), pieces[i]) * slot_bytes(plans[i]);
     *bytes = (pass->coupled ? most : total) - held(pass);
     return JEM_OK;
 }

@@ -115,4 +115,13 @@ START_TEST(told_before_the_run)
 }
 END_TEST
 
-TESTS("memory", told_before_the_run)
+/* More workers than slices: some slots are never touched, and so not resident. */
+START_TEST(workers_without_work_are_told)
+{
+    const char *settings = "context.threads=7 model.depth=10 loader.batch=20 sampler.buffer=500";
+    result r = measure(settings);
+    expect_close("context", settings, r.most, r.peak, 0.05);
+}
+END_TEST
+
+TESTS("memory", told_before_the_run, workers_without_work_are_told)
