@@ -6,6 +6,7 @@
 #include "dnn/reorder.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { MAX_ARGUMENTS = 4 };
 
@@ -207,6 +208,28 @@ static jem_status create(jem__primitive **out, jem__engine *engine, const jem__c
     return JEM_OK;
 }
 
+/* 1 if oneDNN has only its plain loops for it. */
+static int is_reference(const jem__primitive *p)
+{
+    const char *name = "";
+    dnnl_primitive_desc_query(p->pd, dnnl_query_impl_info_str, 0, (void *)&name);
+    return strncmp(name, "ref", 3) == 0;
+}
+
+/* In the block that is asked for, if there are fast kernels for it. */
+static jem_status create_backward(jem__primitive **p, jem__engine *e, const jem__convolution *c,
+                                  enum kind kind)
+{
+    jem__convolution any = *c;
+    any.block = 0;
+    if (c->block > 1) {
+        jem_status status = create(p, e, c, kind);
+        if (status == JEM_ERROR_MEMORY || (!status && !is_reference(*p))) return status;
+        jem__primitive_destroy(*p);
+    }
+    return create(p, e, &any, kind);
+}
+
 int32_t jem__dnn_has(jem__engine *engine, int32_t type)
 {
     jem__convolution c = {.n = 1,
@@ -234,7 +257,7 @@ jem_status jem__primitive_forward(jem__primitive **p, jem__engine *e, const jem_
 
 jem_status jem__primitive_data(jem__primitive **p, jem__engine *e, const jem__convolution *c)
 {
-    return create(p, e, c, DATA);
+    return create_backward(p, e, c, DATA);
 }
 
 jem__convolution jem__convolution_turned(const jem__convolution *c)
@@ -258,7 +281,7 @@ jem_status jem__primitive_turned(jem__primitive **p, jem__engine *e, const jem__
 
 jem_status jem__primitive_weights(jem__primitive **p, jem__engine *e, const jem__convolution *c)
 {
-    return create(p, e, c, WEIGHTS);
+    return create_backward(p, e, c, WEIGHTS);
 }
 
 /* From parts (which are cleared) whose making came to a status: count, rows, inner, columns. */
