@@ -8,8 +8,8 @@
    Images are contiguous float32 NCHW in [-1,1]; see jem_model_prepare.
    Reading calls (everything up to "Parameters") may come from many threads at
    once on one model; memory stays bounded because they share a pool of passes.
-   Calls that change the model (parameter_set, map/unmap, metadata_set,
-   optimizer and trainer steps) need it alone. */
+   Calls that change the model (parameter_set, map/unmap, metadata_set, forwards of a
+   JEM_PASS_TRAIN, backwards to the parameters, optimizer and trainer steps) need it alone. */
 #ifndef JEM_MODEL_H
 #define JEM_MODEL_H
 

@@ -1,7 +1,9 @@
 /* jem/pass.h: forward and backward through a model, with its activations.
 
    A pass is the model's graph compiled for one mode, with the memory it needs.
-   Several live at once; one thread at a time each; the model is shared. */
+   Several live at once; one thread at a time each; the model is shared. Different passes
+   of one model may run at once, but a forward of JEM_PASS_TRAIN, which moves running
+   statistics, and a backward to the parameters need the model alone. */
 #ifndef JEM_PASS_H
 #define JEM_PASS_H
 

@@ -72,7 +72,7 @@ int32_t jem__model_is_network(const jem_config *config);
 struct jem_pass *jem__pass_next(const jem_pass *pass);
 jem_status jem__model_new(jem_model **model, jem_context *context, const jem_config *config);
 jem_status jem__model_store(jem_model *model);              /* storage for the graph's parameters */
-void jem__model_initialise(jem_model *model);               /* initial weights */
+jem_status jem__model_initialise(jem_model *model);         /* initial weights */
 void jem__model_drop_parameters(jem_model *model);          /* packs and storage */
 void jem__metadata_drop(jem_model *model, const char *key); /* nothing if there is none */
 jem_status jem__metadata_put(jem_model *model, const char *key, const char *value);

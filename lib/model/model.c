@@ -229,8 +229,11 @@ jem_status jem_model_create(jem_model **model, jem_context *context, const jem_c
     JEM__REQUIRE(context, "jem_model_create");
     JEM__ENTER(context, "jem_model_create");
     JEM__TRY(jem__model_new(model, context, config));
-    jem__model_initialise(*model);
-    return JEM_OK;
+    jem_status status = jem__model_initialise(*model);
+    if (!status) return JEM_OK;
+    jem_model_destroy(*model);
+    *model = NULL;
+    return status;
 }
 
 static jem_status copy_extras(jem_model *copy, const jem_model *model)

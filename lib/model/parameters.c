@@ -42,21 +42,28 @@ jem_status jem__model_store(jem_model *model)
     return JEM_OK;
 }
 
-void jem__model_initialise(jem_model *model)
+static jem_status initialise_task(void *user, int64_t index, int64_t worker)
 {
-    for (int32_t i = 0; i < model->graph.parameter_count; i++) {
-        const jem__slot_info *info = &model->graph.parameters[i];
-        jem__parameter *p = &model->parameters[i];
-        if (info->fan_in > 0) {
-            float bound = (float)(1 / sqrt((double)info->fan_in));
-            jem__random r;
-            jem__random_at(&r, model->seed, JEM__RANDOM_INIT, 0, (uint64_t)i, 0);
-            jem__kernels_here()->fill_uniform(&r, -bound, bound, p->value, p->elements);
-        } else {
-            for (int64_t j = 0; j < p->elements; j++) p->value[j] = info->fill;
-        }
+    const jem_model *model = user;
+    const jem__slot_info *info = &model->graph.parameters[index];
+    jem__parameter *p = &model->parameters[index];
+    (void)worker;
+    if (info->fan_in > 0) {
+        float bound = (float)(1 / sqrt((double)info->fan_in));
+        jem__random r;
+        jem__random_at(&r, model->seed, JEM__RANDOM_INIT, 0, (uint64_t)index, 0);
+        jem__kernels_here()->fill_uniform(&r, -bound, bound, p->value, p->elements);
+    } else {
+        for (int64_t j = 0; j < p->elements; j++) p->value[j] = info->fill;
     }
+    return JEM_OK;
+}
+
+jem_status jem__model_initialise(jem_model *model)
+{
     jem__model_touch(model);
+    return jem__pool_run(model->context->pool, model->graph.parameter_count, initialise_task,
+                         model);
 }
 
 void jem__model_drop_parameters(jem_model *model)

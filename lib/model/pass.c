@@ -213,18 +213,30 @@ static jem_status phase_task(void *user, int64_t slice, int64_t worker)
     return jem__slot_run(slot, jem__pass_end(slot, run->phase));
 }
 
+/* What couples the slices, and moves all past it. */
+static jem_status combine_task(void *user, int64_t index, int64_t worker)
+{
+    const phase_run *run = user;
+    const jem_pass *pass = run->pass;
+    const jem__slot *slot = pass->slots[0];
+    const jem__step *step = &slot->plan->steps[slot->at];
+    (void)index, (void)worker;
+    step->combine(step, pass->slots, pass->slices);
+    if (slot->moves_statistics) pass->model->statistics++;
+    for (int64_t i = 0; i < pass->slices; i++) pass->slots[i]->at++;
+    return JEM_OK;
+}
+
 /* Runs all slices to the end of a phase, meeting at each coupling step. */
 jem_status jem__pass_phase(jem_pass *pass, jem__phase phase)
 {
     phase_run run = {pass, phase};
+    jem__pool *pool = pass->model->context->pool;
     for (;;) {
-        JEM__TRY(jem__pool_run(pass->model->context->pool, pass->slices, phase_task, &run));
+        JEM__TRY(jem__pool_run(pool, pass->slices, phase_task, &run));
         const jem__slot *slot = pass->slots[0];
         if (slot->at >= jem__pass_end(slot, phase)) return JEM_OK;
-        const jem__step *step = &slot->plan->steps[slot->at];
-        step->combine(step, pass->slots, pass->slices);
-        if (slot->moves_statistics) pass->model->statistics++;
-        for (int64_t i = 0; i < pass->slices; i++) pass->slots[i]->at++;
+        JEM__TRY(jem__pool_run(pool, 1, combine_task, &run));
     }
 }
 
@@ -304,18 +316,30 @@ static jem_status check_backward(const jem_pass *pass, const char *function, jem
     return JEM_OK;
 }
 
+typedef struct derivatives {
+    const jem_pass *pass;
+    const float *dlogits, *denergy;
+    float *dx; /* NULL: not wanted */
+} derivatives;
+
 /* The caller's derivatives to where a slot's backward steps begin. */
-static void put_derivatives(const jem_pass *pass, const jem__slot *slot, const float *dlogits,
-                            const float *denergy)
+static jem_status put_task(void *user, int64_t slice, int64_t worker)
 {
+    const derivatives *from = user;
+    const jem_pass *pass = from->pass;
+    jem__slot *slot = pass->slots[slice];
     int64_t k = pass->classes, bytes = slot->n * k * (int64_t)sizeof(float);
     jem__derivatives d = jem__slot_derivatives(slot);
-    if (dlogits)
-        memcpy(d.logits, dlogits + slot->first * k, (size_t)bytes);
+    (void)worker;
+    slot->dx = from->dx ? from->dx + slot->first * pass->image : slot->own_dx;
+    if (from->dlogits)
+        memcpy(d.logits, from->dlogits + slot->first * k, (size_t)bytes);
     else
         memset(d.logits, 0, (size_t)bytes);
     if (d.head) memset(d.head, 0, (size_t)slot->n * sizeof *d.head);
-    if (denergy) jem__energy_chain(jem__slot_outputs(slot), denergy + slot->first, slot->n, k, d);
+    if (from->denergy)
+        jem__energy_chain(jem__slot_outputs(slot), from->denergy + slot->first, slot->n, k, d);
+    return JEM_OK;
 }
 
 static jem_status go_back(jem_pass *pass, const char *function, const float *dlogits,
@@ -324,11 +348,8 @@ static jem_status go_back(jem_pass *pass, const char *function, const float *dlo
     JEM__ENTER(pass->model->context, function);
     JEM__TRY(check_backward(pass, function, what, dx));
     pass->version = -1;
-    for (int64_t i = 0; i < pass->slices; i++) {
-        jem__slot *slot = pass->slots[i];
-        slot->dx = what & JEM_GRADIENT_INPUT ? dx + slot->first * pass->image : slot->own_dx;
-        put_derivatives(pass, slot, dlogits, denergy);
-    }
+    derivatives from = {pass, dlogits, denergy, what & JEM_GRADIENT_INPUT ? dx : NULL};
+    JEM__TRY(jem__pool_run(pass->model->context->pool, pass->slices, put_task, &from));
     JEM__TRY(jem__pass_phase(pass, what & JEM_GRADIENT_INPUT ? JEM__WHOLE : JEM__PARAMETERS));
     if (!(what & JEM_GRADIENT_PARAMETERS)) return JEM_OK;
     return jem__pass_reduce(pass);
@@ -341,6 +362,21 @@ jem_status jem_pass_backward(jem_pass *pass, const float *dlogits, jem_gradient 
     return go_back(pass, "jem_pass_backward", dlogits, NULL, what, dx);
 }
 
+typedef struct energies {
+    const jem_pass *pass;
+    float *energy;
+} energies;
+
+static jem_status energy_task(void *user, int64_t slice, int64_t worker)
+{
+    const energies *of = user;
+    const jem__slot *slot = of->pass->slots[slice];
+    (void)worker;
+    jem__energy(jem__slot_outputs(slot), NULL, slot->n, of->pass->classes,
+                of->energy + slot->first);
+    return JEM_OK;
+}
+
 jem_status jem_pass_energy(const jem_pass *pass, float *energy)
 {
     JEM__REQUIRE(pass, "jem_pass_energy");
@@ -348,11 +384,8 @@ jem_status jem_pass_energy(const jem_pass *pass, float *energy)
     JEM__ENTER(pass->model->context, "jem_pass_energy");
     if (pass->version < 0)
         return jem__fail(JEM_ERROR_STATE, "jem_pass_energy: no forward, or already gone back");
-    for (int64_t i = 0; i < pass->slices; i++) {
-        const jem__slot *slot = pass->slots[i];
-        jem__energy(jem__slot_outputs(slot), NULL, slot->n, pass->classes, energy + slot->first);
-    }
-    return JEM_OK;
+    energies of = {pass, energy};
+    return jem__pool_run(pass->model->context->pool, pass->slices, energy_task, &of);
 }
 
 jem_status jem_pass_backward_energy(jem_pass *pass, const float *dlogits, const float *denergy,
@@ -406,21 +439,35 @@ struct jem_pass *jem__pass_next(const jem_pass *pass)
     return pass->next;
 }
 
+/* Takes an idle pass of the mode. Else, if there are as many as there may be, one of
+   another mode is to make room: *surplus. */
+static jem_pass *take_idle(jem_model *model, jem_pass_mode mode, int64_t limit, jem_pass **surplus)
+{
+    int64_t idle = 0;
+    for (jem_pass **at = &model->idle; *at; at = &(*at)->next, idle++)
+        if ((*at)->mode == mode) {
+            jem_pass *pass = *at;
+            *at = pass->next;
+            return pass;
+        }
+    if (idle > 0 && idle + model->borrowed > limit) {
+        *surplus = model->idle;
+        model->idle = (*surplus)->next;
+    }
+    return NULL;
+}
+
 jem_status jem__pass_borrow(jem_pass **pass, jem_model *model, jem_pass_mode mode)
 {
     int64_t limit = jem__pool_threads(model->context->pool) + 1;
     jem_status status = JEM_OK;
-    *pass = NULL;
+    jem_pass *surplus = NULL;
     pthread_mutex_lock(&model->lock);
     while (model->borrowed >= limit) pthread_cond_wait(&model->returned, &model->lock);
     model->borrowed++;
-    for (jem_pass **at = &model->idle; *at; at = &(*at)->next)
-        if ((*at)->mode == mode) {
-            *pass = *at;
-            *at = (*pass)->next;
-            break;
-        }
+    *pass = take_idle(model, mode, limit, &surplus);
     pthread_mutex_unlock(&model->lock);
+    jem__pass_free(surplus);
     if (!*pass) status = create(pass, model, mode, INT32_MAX);
     if (status) {
         pthread_mutex_lock(&model->lock);
