@@ -125,8 +125,8 @@ int64_t jem__layout_block(const jem__layout *layout)
     if (!jem__md_blocking((jem__md)layout, &m) || m.ndims != 4 || m.inner > 1) return 0;
     int64_t b = 1;
     if (m.inner == 1) {
-        if (m.block_dims[0] != 1) return 0;
         b = m.blocks[0];
+        if (m.block_dims[0] != 1 || (b != 4 && b != 8 && b != 16)) return 0;
     } else if (m.strides[1] == 1 && m.dims[1] > 1) {
         b = m.dims[1];
     }

@@ -66,7 +66,7 @@ static const struct use {
               {DNNL_ARG_WEIGHTS, dnnl_query_weights_md},
               {DNNL_ARG_DST, dnnl_query_dst_md}}}};
 
-/* Every descriptor that the three convolution primitives are made from. */
+/* Every descriptor that a convolution's or product's primitive is made from. */
 struct parts {
     jem__md src, weights, bias, dst;
     jem__geometry geometry;

@@ -47,8 +47,9 @@ static int32_t add_parameter(jem__graph *g, const char *prefix, const char *suff
     g->status = jem__grow(&g->parameters, g->parameter_count, &g->parameter_room,
                           g->parameter_count + 1, sizeof *g->parameters);
     if (g->status) return -1;
-    jem__slot_info *p = &g->parameters[g->parameter_count];
-    *p = (jem__slot_info){.dimensions = dimensions, .kind = kind, .fill = fill, .fan_in = fan_in};
+    jem__parameter_info *p = &g->parameters[g->parameter_count];
+    *p = (jem__parameter_info){
+        .dimensions = dimensions, .kind = kind, .fill = fill, .fan_in = fan_in};
     snprintf(p->name, sizeof p->name, "%s.%s", prefix, suffix);
     memcpy(p->shape, shape, (size_t)dimensions * sizeof *shape);
     return g->parameter_count++;

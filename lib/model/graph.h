@@ -42,21 +42,21 @@ typedef struct jem__node {
 } jem__node;
 
 /* What a parameter is before it has storage. */
-typedef struct jem__slot_info {
+typedef struct jem__parameter_info {
     char name[96];
     int64_t dimensions, shape[4];
     jem_parameter_kind kind;
     int32_t moved;  /* by a forward in training: statistics, initial values from data */
     float fill;     /* initial value of statistics, scales and shifts */
     int64_t fan_in; /* > 0: U(-1/sqrt(fan_in), 1/sqrt(fan_in)) instead */
-} jem__slot_info;
+} jem__parameter_info;
 
 typedef struct jem__graph {
     jem__image input;
     int64_t classes;
     int32_t head; /* 1: the last node is the energy head, the one before it the classifier */
     jem__node *nodes;
-    jem__slot_info *parameters;
+    jem__parameter_info *parameters;
     int32_t node_count, parameter_count;
     int64_t node_room, parameter_room;
     jem_status status; /* of the first builder that failed */

@@ -99,7 +99,7 @@ static void print_shape(char *text, size_t size, int64_t dimensions, const int64
 }
 
 /* That the file has what the network needs: before there is room for it. */
-static jem_status check_tensor(const jem__slot_info *p, const jem__safetensors *set,
+static jem_status check_tensor(const jem__parameter_info *p, const jem__safetensors *set,
                                const char *file)
 {
     const jem__tensor_info *t = jem__safetensors_find(set, p->name);

@@ -113,7 +113,7 @@ static void gradient(const jem__step *step, jem__slot *slot)
     const float *weight = jem__slot_data(slot, step->buffer[BACK_WEIGHT]);
     const float *stats = jem__slot_data(slot, step->buffer[BACK_STATS]);
     double *sums = jem__slot_data(slot, step->buffer[SUMS]);
-    double *totals = step->buffer[TOTALS] < 0 ? NULL : jem__slot_data(slot, step->buffer[TOTALS]);
+    double *totals = jem__slot_data(slot, step->buffer[TOTALS]);
     float *factors = jem__slot_data(slot, step->buffer[FACTORS]);
     for (int64_t c = 0; totals && c < 2 * m.c; c++) totals[c] = 0;
     for (int64_t i = 0; i < slot->plan->n; i++, stats += 2 * m.c) {

@@ -15,11 +15,6 @@ static jem__windows windows(const jem__step *step, const jem__slot *slot)
     return (jem__windows){in.h, in.w, out.h, out.w, node->kernel, node->stride, node->pad};
 }
 
-static void *optional(const jem__slot *slot, int32_t buffer)
-{
-    return buffer < 0 ? NULL : jem__slot_data(slot, buffer);
-}
-
 enum { X, Y, INDEX };
 static void forward_kernel(const jem__step *step, jem__slot *slot)
 {
@@ -28,7 +23,7 @@ static void forward_kernel(const jem__step *step, jem__slot *slot)
     const void *x = jem__slot_data(slot, step->buffer[X]);
     void *y = jem__slot_data(slot, step->buffer[Y]);
     if (step->node->op == &jem__op_max_pool)
-        step->kernels->max_pool(&m, &w, x, y, optional(slot, step->buffer[INDEX]));
+        step->kernels->max_pool(&m, &w, x, y, jem__slot_data(slot, step->buffer[INDEX]));
     else
         step->kernels->average_pool(&m, &w, x, y);
 }
@@ -56,7 +51,7 @@ static void backward_kernel(const jem__step *step, jem__slot *slot)
     jem__blocked m = blocked(step, slot);
     jem__windows w = windows(step, slot);
     step->kernels->pool_back(&m, &w, jem__slot_data(slot, step->buffer[DY]),
-                             optional(slot, step->buffer[BACK_INDEX]),
+                             jem__slot_data(slot, step->buffer[BACK_INDEX]),
                              jem__slot_data(slot, step->buffer[DX]));
 }
 

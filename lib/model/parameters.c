@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-static int64_t elements_of(const jem__slot_info *p)
+static int64_t elements_of(const jem__parameter_info *p)
 {
     int64_t elements = 1;
     for (int64_t i = 0; i < p->dimensions; i++) elements *= p->shape[i];
@@ -25,7 +25,7 @@ jem_status jem__model_store(jem_model *model)
     JEM__TRY(jem__calloc(&model->values, total, sizeof(float)));
     JEM__TRY(jem__calloc(&model->gradients, total, sizeof(float)));
     for (int32_t i = 0; i < g->parameter_count; i++) {
-        const jem__slot_info *info = &g->parameters[i];
+        const jem__parameter_info *info = &g->parameters[i];
         jem__parameter *p = &model->parameters[i];
         p->name = info->name;
         p->dimensions = info->dimensions;
@@ -45,7 +45,7 @@ jem_status jem__model_store(jem_model *model)
 static jem_status initialise_task(void *user, int64_t index, int64_t worker)
 {
     const jem_model *model = user;
-    const jem__slot_info *info = &model->graph.parameters[index];
+    const jem__parameter_info *info = &model->graph.parameters[index];
     jem__parameter *p = &model->parameters[index];
     (void)worker;
     if (info->fan_in > 0) {

@@ -158,7 +158,6 @@ jem_status jem__pass_arrange(jem_pass *pass, int64_t n, int32_t keep)
     const jem__plan *full = NULL, *tail;
     int64_t workers = jem__pool_threads(pass->model->context->pool);
     pass->version = -1;
-    pass->n = n;
     pass->slice = jem__pass_slice(pass, n);
     pass->slices = (n + pass->slice - 1) / pass->slice;
     pass->tail = n - (pass->slices - 1) * pass->slice;

@@ -1,4 +1,4 @@
-/* A pass's own state: shared by pass.c, walk.c and learn.c. */
+/* A pass's own state: shared by the files that run one. */
 #ifndef JEM__MODEL_PASS_H
 #define JEM__MODEL_PASS_H
 
@@ -7,12 +7,12 @@
 struct jem_pass {
     jem_model *model;
     jem_pass_mode mode;
-    int32_t wants, coupled, borrowed;
+    int32_t wants, coupled;
     int64_t max_batch, image, classes;
     jem__slot **slots;
     int64_t slot_count;
     /* The batch at hand. */
-    int64_t n, slice, slices, tail; /* images; per slice; slices; images of the last one */
+    int64_t slice, slices, tail; /* images per slice; slices; images of the last one */
     int32_t per_slice;
     int64_t version; /* of the weights at forward; -1: no forward to go back from */
     int64_t dropout_stream, dropout_number;

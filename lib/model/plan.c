@@ -225,7 +225,6 @@ jem_status jem__plan_combine(jem__plan *plan, const jem__node *node,
     jem__step *step;
     JEM__TRY(add_step(plan, node, buffers, count, &step));
     step->combine = combine;
-    plan->coupled = 1;
     return JEM_OK;
 }
 
@@ -276,7 +275,7 @@ int32_t jem__plan_wants_gradient(const jem__plan *plan, int32_t value)
     return value > 0 || (plan->wants & JEM__WANT_INPUT);
 }
 
-/* ---- Arena: first fit, largest lives first in order of birth ---- */
+/* ---- Arena: first fit, in order of creation ---- */
 
 typedef struct placed {
     int64_t offset, end;

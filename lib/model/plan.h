@@ -62,7 +62,7 @@ struct jem__plan {
     jem_model *model;
     const jem__graph *graph;
     int64_t n; /* images */
-    int32_t wants, coupled;
+    int32_t wants;
     int32_t type; /* of activations; the input, features, logits and dx are float32 */
     const jem__activations *kernels;
 

@@ -23,15 +23,14 @@ void *jem__slot_data(const jem__slot *slot, int32_t buffer)
 jem__outputs jem__slot_outputs(const jem__slot *slot)
 {
     const jem__plan *plan = slot->plan;
-    return (jem__outputs){jem__slot_data(slot, plan->logits),
-                          plan->head < 0 ? NULL : jem__slot_data(slot, plan->head)};
+    return (jem__outputs){jem__slot_data(slot, plan->logits), jem__slot_data(slot, plan->head)};
 }
 
 jem__derivatives jem__slot_derivatives(const jem__slot *slot)
 {
     const jem__plan *plan = slot->plan;
     return (jem__derivatives){jem__slot_data(slot, plan->dlogits),
-                              plan->dhead < 0 ? NULL : jem__slot_data(slot, plan->dhead)};
+                              jem__slot_data(slot, plan->dhead)};
 }
 
 static jem_status bind(jem__slot *slot, int32_t index)

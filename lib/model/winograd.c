@@ -76,7 +76,7 @@ static void run(const jem__step *step, jem__slot *slot)
     const jem__tiling *t = step->tiling;
     const jem__winograd *k = jem__winograd_here(slot->plan->type, t->b);
     float *a = jem__slot_data(slot, step->buffer[A]), *c = jem__slot_data(slot, step->buffer[C]);
-    const float *bias = step->buffer[BIAS] < 0 ? NULL : jem__slot_data(slot, step->buffer[BIAS]);
+    const float *bias = jem__slot_data(slot, step->buffer[BIAS]);
     int64_t all = jem__tiling_tiles(t);
     for (int64_t i = 0; i < all && !slot->status; i += t->batch) {
         int64_t first = i + t->batch <= all ? i : all - t->batch;

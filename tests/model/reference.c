@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static int64_t elements_of(const jem__slot_info *p)
+static int64_t elements_of(const jem__parameter_info *p)
 {
     int64_t total = 1;
     for (int64_t i = 0; i < p->dimensions; i++) total *= p->shape[i];
