@@ -52,13 +52,26 @@ static jem_status copy_to(jem__snapshot *snapshot, const jem_trainer *t)
     return status;
 }
 
+jem_status jem__rollback_begin(jem_trainer *t)
+{
+    jem__rollback *r = &t->rollback;
+    return r->retries > 0 && r->good.step < 0 ? copy_to(&r->good, t) : JEM_OK;
+}
+
+/* A state that is well on its way to the limit is nothing to go back to. */
+static int32_t is_calm(const jem_trainer *t)
+{
+    double gap = t->metrics[JEM__METRIC_GAP], gap_pxy = t->metrics[JEM__METRIC_GAP_PXY];
+    return t->guard.alarms == 0 && !(fabs(gap) > t->gap_limit / 2) &&
+           !(fabs(gap_pxy) > t->gap_limit / 2);
+}
+
 jem_status jem__rollback_keep(jem_trainer *t)
 {
     jem__rollback *r = &t->rollback;
     if (r->retries == 0) return JEM_OK;
-    if (r->good.step < 0) return copy_to(&r->good, t);
     int64_t newest = r->candidate.step < 0 ? r->good.step : r->candidate.step;
-    if (t->step % r->every || t->step <= newest || t->guard.alarms > 0) return JEM_OK;
+    if (t->step % r->every || t->step <= newest || !is_calm(t)) return JEM_OK;
     if (r->candidate.step >= 0) {
         jem__snapshot older = r->good;
         r->good = r->candidate;

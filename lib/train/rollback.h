@@ -28,7 +28,9 @@ typedef struct jem__rollback {
    complete. */
 jem_status jem__rollback_read(jem_trainer *trainer, const jem_config *config);
 void jem__rollback_clear(jem__rollback *rollback);
-/* Before a step: copies the state when it is time. */
+/* Before a run's first step: a copy to go back to. */
+jem_status jem__rollback_begin(jem_trainer *trainer);
+/* After a step: copies the state when it is time, and the gap within half its limit. */
 jem_status jem__rollback_keep(jem_trainer *trainer);
 /* After a step that diverged: JEM_ROLLED_BACK, or DIVERGED when nothing is left to try. */
 jem_status jem__rollback_run(jem_trainer *trainer);

@@ -287,8 +287,9 @@ static jem_status step(jem_trainer *t)
     /* A validation that was cut short is taken up. */
     jem_status status = jem__trainer_validate(t);
     if (status == JEM_OK && t->step >= t->iterations) return JEM_END;
-    if (status == JEM_OK) status = jem__rollback_keep(t);
+    if (status == JEM_OK) status = jem__rollback_begin(t);
     if (status == JEM_OK) status = jem__trainer_advance(t);
+    if (status == JEM_OK) status = jem__rollback_keep(t);
     if (status == JEM_ERROR_DIVERGED) status = jem__rollback_run(t);
     if (status == JEM_OK) status = jem__trainer_validate(t);
     if (status == JEM_CANCELLED) jem__sampler_cancel_taken(t->sampler);

@@ -1,6 +1,8 @@
 /* Guards and roll-backs: silent on a healthy run, a way out of a diverging one, and
    the same bits with an interruption anywhere. */
 #include "train/tiny.h"
+#include "train/trainer.h"
+#include <math.h>
 
 /* SGD at a rate that no run survives; the second roll-back brings one that does. */
 static const char wild[] = "optimizer.name=sgd optimizer.rate=3 trainer.iterations=24 "
@@ -75,6 +77,27 @@ START_TEST(goes_back_and_finishes)
     FAILS(JEM_ERROR_ARGUMENT, jem_trainer_rollbacks(NULL, NULL, NULL, NULL), "trainer");
     FAILS(JEM_ERROR_ARGUMENT, jem_trainer_rollback_reason(NULL, NULL, 0), "trainer");
     ck_assert_str_eq(jem_status_name(JEM_ROLLED_BACK), "JEM_ROLLED_BACK");
+}
+END_TEST
+
+/* A state whose gap is beyond half its limit is not kept. */
+START_TEST(keeps_calm_states)
+{
+    const char *settings = "trainer.iterations=6 trainer.retries=1 trainer.snapshot_every=1";
+    tiny plain = tiny_of(1, settings), t = tiny_of(1, settings);
+    for (int i = 0; i < 3; i++) OK(jem_trainer_step(plain.trainer));
+    ck_assert_int_eq(plain.trainer->rollback.candidate.step, 3);
+    double gap = fabs(tiny_metric(&plain, "gap"));
+    for (int i = 0; i < 2; i++) OK(jem_trainer_step(t.trainer));
+    t.trainer->gap_limit = 1.5 * gap;
+    OK(jem_trainer_step(t.trainer));
+    ck_assert_double_eq(fabs(tiny_metric(&t, "gap")), gap);
+    ck_assert_int_eq(t.trainer->rollback.candidate.step, 2);
+    t.trainer->gap_limit = 1e-12;
+    ck_assert_int_eq(jem_trainer_step(t.trainer), JEM_ROLLED_BACK);
+    ck_assert_int_eq(t.trainer->rollback.to, 1);
+    tiny_end(&plain);
+    tiny_end(&t);
 }
 END_TEST
 
@@ -248,5 +271,5 @@ START_TEST(policy_may_change)
 }
 END_TEST
 
-TESTS("rollback", healthy_runs_do_not_change, goes_back_and_finishes, gives_up,
+TESTS("rollback", healthy_runs_do_not_change, goes_back_and_finishes, keeps_calm_states, gives_up,
       callbacks_hear_of_it, resumed_is_unbroken, another_seed, each_guard, policy_may_change)

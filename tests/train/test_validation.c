@@ -307,6 +307,7 @@ START_TEST(rolled_back)
     OK(jem_trainer_rollbacks(t.trainer, NULL, NULL, &to));
     ck_assert_int_eq(to, 2);
     ck_assert(same(t.model, plain.model));
+    OK(jem__trainer_validate(t.trainer)); /* as the next step would */
     OK(jem_trainer_ema_model(&one, t.trainer));
     OK(jem_trainer_ema_model(&two, plain.trainer));
     ck_assert(same(one, two));
