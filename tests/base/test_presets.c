@@ -50,12 +50,12 @@ static const recipe recipes[] = {
      {0},
      "model.depth=16 model.widen_factor=2 model.activation=silu model.precision=auto "
      "model.convolution=fast",
-     "optimizer.rate=2e-3 optimizer.beta1=0 optimizer.clip=1 trainer.iterations=8000 "
+     "optimizer.rate=5e-4 optimizer.beta1=0 optimizer.clip=1 trainer.iterations=8000 "
      "trainer.warmup=100 trainer.schedule=cosine trainer.ema=0.999 trainer.gap_limit=10 "
      "trainer.retries=10 trainer.response_rate=0.7 trainer.response_penalty=0",
      "loader.batch=64 trainer.px_batch=32 loader.crop=4 loader.flip=1 loader.noise=0.03 "
      "trainer.px=0.2 trainer.pyx=1 trainer.energy_penalty=0.1",
-     "sampler.conditional=1 sampler.steps=10 sampler.step_size=10 sampler.gradient_clamp=0.01 "
+     "sampler.conditional=1 sampler.steps=10 sampler.step_size=20 sampler.gradient_clamp=0.005 "
      "sampler.noise=0.005 sampler.clamp=1 sampler.buffer=2000"},
     {"glyphs",
      0,
