@@ -60,7 +60,9 @@ static int32_t is_free(const char *key, const jem_config *config)
         return strcmp(jem__config_str(config, "trainer.schedule"), "cosine") != 0;
     if (strcmp(key, "model.seed") == 0) return jem__config_f64(config, "model.dropout") == 0;
     return starts_with(key, "context.") || starts_with(key, "dataset.") ||
-           starts_with(key, "trainer.guard_") || starts_with(key, "trainer.response_");
+           starts_with(key, "trainer.guard_") || starts_with(key, "trainer.response_") ||
+           starts_with(key, "attack.") || starts_with(key, "refine.") ||
+           starts_with(key, "calibration.");
 }
 
 static jem_status compare_settings(const char *path, const jem_config *theirs,
@@ -249,7 +251,7 @@ static jem_status check_entry(const jem__safetensors *set, const char *path, con
 static jem_status check_numbers(const jem__safetensors *set, const char *path, const jem__entry *e)
 {
     const jem__tensor_info *info = jem__safetensors_find(set, e->name);
-    const int64_t most = starts_with(e->name, "counter.") ? (int64_t)1 << 40 : (int64_t)1 << 60;
+    const int64_t most = strstr(e->name, "counter.") ? (int64_t)1 << 40 : (int64_t)1 << 60;
     if (!info || strcmp(e->dtype, "I64") != 0) return JEM_OK;
     for (int64_t i = 0; i < info->elements; i++) {
         int64_t value, least = e->least;
@@ -286,6 +288,7 @@ static void restore(jem_trainer *t, const jem__safetensors *set, const jem__stat
             memcpy(e->data, &e->standard, sizeof e->standard);
     }
     jem__state_applied(s, t);
+    t->rollback.reason[0] = 0;
     jem__trainer_forget_metrics(t);
 }
 

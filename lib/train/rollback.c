@@ -71,7 +71,7 @@ jem_status jem__rollback_keep(jem_trainer *t)
     jem__rollback *r = &t->rollback;
     if (r->retries == 0) return JEM_OK;
     int64_t newest = r->candidate.step < 0 ? r->good.step : r->candidate.step;
-    if (t->step % r->every || t->step <= newest || !is_calm(t)) return JEM_OK;
+    if (t->step - newest < r->every || !is_calm(t)) return JEM_OK;
     if (r->candidate.step >= 0) {
         jem__snapshot older = r->good;
         r->good = r->candidate;

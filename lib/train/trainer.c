@@ -113,6 +113,7 @@ void jem__trainer_forget_metrics(jem_trainer *t)
     for (int i = 0; i < JEM__METRIC_COUNT; i++) t->metrics[i] = NAN;
     t->metrics[JEM__METRIC_STEP] = (double)t->step;
     jem__trainer_tell_policy(t, t->metrics);
+    jem__trainer_tell_validation(t);
 }
 
 void jem__trainer_tell_policy(const jem_trainer *t, double *m)
@@ -192,6 +193,11 @@ static jem_status set_starts(jem_trainer *t, jem_dataset *labelled, const jem_co
 static jem_status make_sampler(jem_trainer *t, jem_dataset *labelled, const jem_config *work)
 {
     JEM__TRY(jem_sampler_create(&t->sampler, t->model, work));
+    /* Chains of E(x,y) tell nothing about a head's E(x). */
+    if (t->px > 0 && jem__sampler_conditional(t->sampler) && jem__model_has_head(t->model))
+        return jem__fail(JEM_ERROR_CONFIG,
+                         "sampler.conditional: got 1 with model.energy=head, expected 0: its E(x) "
+                         "is not made of the classes' energies");
     if (t->pxy > 0) JEM__TRY(jem__sampler_by_class(t->sampler));
     if ((t->px > 0 || t->pxy > 0) &&
         strcmp(jem__config_str(work, "sampler.start"), "gaussian") == 0)
@@ -316,13 +322,16 @@ static jem_status read_callbacks(jem_trainer_callbacks *own, const jem_trainer_c
 }
 
 /* Non-zero if the caller wants to stop. Its calls have contexts and log lines of their own. */
-static int32_t tell(const jem_trainer_callbacks *to, jem_trainer *t, jem_status status)
+static int32_t tell(const jem_trainer_callbacks *to, jem_trainer *t, jem_status status,
+                    int64_t before)
 {
+    /* A cancel may come between a step and its validation: the step is complete. */
+    int32_t stepped = status == JEM_OK || (status == JEM_CANCELLED && t->step > before);
     const jem__rollback *r = &t->rollback;
     int32_t stop = 0;
     jem__log_deliver();
     jem__scope outside = jem__enter(NULL);
-    if (status == JEM_OK && to->step) stop = to->step(to->user, t, t->step);
+    if (stepped && to->step) stop = to->step(to->user, t, t->step);
     if (status == JEM_ROLLED_BACK && to->rollback)
         stop = to->rollback(to->user, t, r->from, r->to, r->reason);
     jem__restore(outside);
@@ -338,8 +347,9 @@ jem_status jem_trainer_run(jem_trainer *trainer, const jem_trainer_callbacks *ca
     JEM__ENTER(jem__model_context(trainer->model), "jem_trainer_run");
     trainer->running = 1;
     while (status == JEM_OK || status == JEM_ROLLED_BACK) {
+        int64_t before = trainer->step;
         status = step(trainer);
-        if (tell(&own, trainer, status)) status = JEM_CANCELLED;
+        if (tell(&own, trainer, status, before)) status = JEM_CANCELLED;
     }
     trainer->running = 0;
     return status == JEM_END ? JEM_OK : status;

@@ -405,6 +405,12 @@ START_TEST(bad_settings)
             "trainer.pyx");
     refused("trainer.validation=10", NULL, JEM_ERROR_CONFIG, "no validation would take place");
     refused("optimizer.nesterov=1", NULL, JEM_ERROR_CONFIG, "optimizer.nesterov");
+    tiny head = tiny_of(1, "model.energy=head");
+    jem_trainer *trainer;
+    OK(jem_config_parse(head.config, "sampler.conditional=1"));
+    FAILS(JEM_ERROR_CONFIG, jem_trainer_create(&trainer, head.model, head.data, head.config),
+          "model.energy=head");
+    tiny_end(&head);
 }
 END_TEST
 

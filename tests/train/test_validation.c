@@ -283,6 +283,12 @@ START_TEST(other_runs_are_named)
         tiny_end(&with);
         tiny_end(&without);
     }
+    /* What training does not read may differ. */
+    tiny one = tiny_of(1, ""), other = tiny_of(1, "attack.steps=7 refine.copies=3");
+    OK(jem_trainer_save(one.trainer, path[0]));
+    OK(jem_trainer_resume(other.trainer, path[0]));
+    tiny_end(&one);
+    tiny_end(&other);
     tiny half = tiny_of(1, "trainer.schedule=cosine"), whole = tiny_of(1, "trainer.schedule=cosine "
                                                                           "trainer.iterations=12");
     OK(jem_trainer_save(half.trainer, path[0]));
