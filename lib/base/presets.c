@@ -49,7 +49,7 @@ const jem__preset jem__presets[] = {
      "trainer.schedule=cosine trainer.ema=0.999 trainer.gap_limit=10 trainer.retries=10 "
      "trainer.response_rate=0.7 trainer.response_penalty=0 optimizer.rate=5e-4 "
      "optimizer.beta1=0 optimizer.clip=1 sampler.conditional=1 sampler.steps=10 "
-     "sampler.step_size=20 sampler.gradient_clamp=0.005 sampler.noise=0.005 "
+     "sampler.step_size=10 sampler.gradient_clamp=0.003 sampler.noise=0.005 "
      "sampler.clamp=1 sampler.buffer=2000"},
     {"glyphs", "model.depth=16 model.activation=silu model.convolution=fast loader.batch=64 "
                "trainer.px_batch=32 "

@@ -55,7 +55,7 @@ static const recipe recipes[] = {
      "trainer.retries=10 trainer.response_rate=0.7 trainer.response_penalty=0",
      "loader.batch=64 trainer.px_batch=32 loader.crop=4 loader.flip=1 loader.noise=0.03 "
      "trainer.px=0.2 trainer.pyx=1 trainer.energy_penalty=0.1",
-     "sampler.conditional=1 sampler.steps=10 sampler.step_size=20 sampler.gradient_clamp=0.005 "
+     "sampler.conditional=1 sampler.steps=10 sampler.step_size=10 sampler.gradient_clamp=0.003 "
      "sampler.noise=0.005 sampler.clamp=1 sampler.buffer=2000"},
     {"glyphs",
      0,
