@@ -62,6 +62,7 @@ static int64_t everything(int64_t threads, int rounding, const char *settings, f
         if (kind != JEM_PARAMETER_TRAINABLE) OK(jem_model_parameter_unmap(model, p));
     }
     jem_model_destroy(model);
+    jem_context_destroy(context);
     fesetround(FE_TONEAREST);
     ck_assert_int_le(at - out, LIMIT);
     return at - out;
