@@ -100,9 +100,9 @@ static void print_profile(const profile *p)
                      (long)step->node->shape.c);
         }
         print_line(i < p->plan->forward_count ? p->forward : p->backward,
-                   step->node        ? step->node->op->name
-                   : step->primitive ? "reorder"
-                                     : "sum of gradients",
+                   step->node      ? step->node->op->name
+                   : step->reorder ? "reorder"
+                                   : "sum of gradients",
                    shape, p->seconds[i] / images, total / images);
     }
     print_line("between", "energy", "", p->seconds[p->plan->step_count] / images, total / images);

@@ -36,7 +36,6 @@ int32_t jem__layout_equal(const jem__layout *a, const jem__layout *b);
 int64_t jem__layout_block(const jem__layout *layout);
 
 /* Arguments of each primitive, in this order. */
-enum { JEM__REORDER_FROM, JEM__REORDER_TO };
 enum { JEM__FORWARD_SRC, JEM__FORWARD_WEIGHTS, JEM__FORWARD_BIAS, JEM__FORWARD_DST };
 enum { JEM__DATA_DIFF_DST, JEM__DATA_WEIGHTS, JEM__DATA_DIFF_SRC };
 enum { JEM__PRODUCTS_A, JEM__PRODUCTS_B, JEM__PRODUCTS_C };
@@ -81,9 +80,6 @@ jem_status jem__primitive_products(jem__primitive **p, jem__engine *e, int64_t c
 jem_status jem__primitive_transposed_products(jem__primitive **p, jem__engine *e, int64_t count,
                                               int64_t rows, int64_t inner, int64_t columns,
                                               int64_t a_step, int64_t b_step, int32_t adds);
-/* A copy from one layout to another (dnn/reorder.h): needs no engine, stream or scratch. */
-jem_status jem__primitive_reorder(jem__primitive **p, const jem__layout *from,
-                                  const jem__layout *to);
 void jem__primitive_destroy(jem__primitive *p);
 int32_t jem__primitive_arguments(const jem__primitive *p);
 const jem__layout *jem__primitive_layout(const jem__primitive *p, int32_t argument);

@@ -1,9 +1,8 @@
-/* Primitives: convolutions and reorders, and their bound calls. */
+/* Primitives: convolutions and matrix products, and their bound calls. */
 #include "base/fork.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "dnn/internal.h"
-#include "dnn/reorder.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,12 +16,10 @@ struct jem__primitive {
     int names[MAX_ARGUMENTS]; /* DNNL_ARG_... */
     jem__md layouts[MAX_ARGUMENTS];
     jem__md scratch;
-    jem__reorder *reorder; /* in place of oneDNN's primitive */
 };
 
 struct jem__call {
-    const jem__primitive *primitive;
-    void *from, *to; /* of a reorder */
+    dnnl_primitive_t primitive;
     int32_t arguments;
     dnnl_exec_arg_t memory[MAX_ARGUMENTS + 1];
 };
@@ -342,27 +339,11 @@ jem_status jem__primitive_transposed_products(jem__primitive **p, jem__engine *e
     return products_create(p, e, &parts, status, (int64_t[]){count, rows, inner, columns});
 }
 
-jem_status jem__primitive_reorder(jem__primitive **out, const jem__layout *from,
-                                  const jem__layout *to)
-{
-    jem__primitive *p = NULL;
-    *out = NULL;
-    JEM__TRY(jem__calloc(&p, 1, sizeof *p));
-    p->arguments = 2;
-    jem_status status = jem__reorder_create(&p->reorder, from, to);
-    if (status)
-        jem__primitive_destroy(p);
-    else
-        *out = p;
-    return status;
-}
-
 void jem__primitive_destroy(jem__primitive *p)
 {
     if (!p) return;
     if (p->primitive) dnnl_primitive_destroy(p->primitive);
     if (p->pd) dnnl_primitive_desc_destroy(p->pd);
-    jem__reorder_destroy(p->reorder);
     jem__free(p);
 }
 
@@ -389,13 +370,7 @@ jem_status jem__call_create(jem__call **out, const jem__primitive *p, jem__engin
     jem__call *call = NULL;
     *out = NULL;
     JEM__TRY(jem__calloc(&call, 1, sizeof *call));
-    call->primitive = p;
-    if (p->reorder) {
-        call->from = memory[JEM__REORDER_FROM];
-        call->to = memory[JEM__REORDER_TO];
-        *out = call;
-        return JEM_OK;
-    }
+    call->primitive = p->primitive;
     int32_t count = p->arguments + (jem__primitive_scratch(p) > 0);
     for (int32_t i = 0; i < count; i++) {
         int is_scratch = i == p->arguments;
@@ -415,21 +390,13 @@ jem_status jem__call_create(jem__call **out, const jem__primitive *p, jem__engin
 
 jem_status jem__call_set(jem__call *call, int32_t argument, void *memory)
 {
-    if (call->primitive->reorder) {
-        *(argument == JEM__REORDER_FROM ? &call->from : &call->to) = memory;
-        return JEM_OK;
-    }
     dnnl_status_t status = dnnl_memory_set_data_handle(call->memory[argument].memory, memory);
     return status ? jem__dnn_fail(status, "memory") : JEM_OK;
 }
 
 jem_status jem__call_run(const jem__call *call, jem__stream *stream)
 {
-    if (call->primitive->reorder) {
-        jem__reorder_run(call->primitive->reorder, call->from, call->to);
-        return JEM_OK;
-    }
-    dnnl_status_t status = dnnl_primitive_execute(call->primitive->primitive, (dnnl_stream_t)stream,
+    dnnl_status_t status = dnnl_primitive_execute(call->primitive, (dnnl_stream_t)stream,
                                                   call->arguments, call->memory);
     return status ? jem__dnn_fail(status, "execution of a primitive") : JEM_OK;
 }

@@ -14,11 +14,10 @@ struct jem__pack {
     int32_t form;          /* see jem__model_pack */
     const jem__node *norm; /* folded into it; NULL: none */
     int64_t version;       /* of the weights, and statistics, it was made from; -1: not yet */
-    jem__layout *layout, *plain;
-    jem__primitive *reorder; /* NULL: the form is in the layout already */
-    jem__call *call;
-    int64_t folded; /* floats: the weights times the norm's factors, or the bias with them */
-    int64_t formed; /* floats: the weights in a form other than their own */
+    jem__layout *layout;
+    jem__reorder *reorder; /* NULL: the form is in the layout already */
+    int64_t folded;        /* floats: the weights times the norm's factors, or the bias with them */
+    int64_t formed;        /* floats: the weights in a form other than their own */
     void *data;
 };
 
@@ -28,10 +27,8 @@ enum { MOST_DRAFTED = 256 << 20 };
 void jem__pack_destroy(jem__pack *pack)
 {
     if (!pack) return;
-    jem__call_destroy(pack->call);
-    jem__primitive_destroy(pack->reorder);
+    jem__reorder_destroy(pack->reorder);
     jem__layout_destroy(pack->layout);
-    jem__layout_destroy(pack->plain);
     jem__free(pack->data);
     jem__free(pack);
 }
@@ -70,7 +67,7 @@ static void fold(const jem__pack *pack, const jem_model *model, const jem__param
 
 /* Brings the weights into the pack's form and layout. What stands between is in the draft:
    folded weights, formed weights. */
-static jem_status renew(const jem__pack *pack, const jem_model *model, float *draft)
+static void renew(const jem__pack *pack, const jem_model *model, float *draft)
 {
     const jem__parameter *p = &model->parameters[pack->parameter];
     int32_t turned = pack->form & JEM__PACK_TURNED, edge = pack->form - turned;
@@ -83,9 +80,7 @@ static jem_status renew(const jem__pack *pack, const jem_model *model, float *dr
         jem__winograd_weights(edge, weights, p->shape[0], p->shape[1], turned, formed);
     else if (turned)
         turn(p, weights, formed);
-    if (!pack->reorder) return JEM_OK;
-    JEM__TRY(jem__call_set(pack->call, JEM__REORDER_FROM, pack->form ? formed : weights));
-    return jem__call_run(pack->call, NULL);
+    if (pack->reorder) jem__reorder_run(pack->reorder, pack->form ? formed : weights, pack->data);
 }
 
 static int64_t whole_lines(int64_t floats)
@@ -93,24 +88,31 @@ static int64_t whole_lines(int64_t floats)
     return (floats + 15) / 16 * 16;
 }
 
-static jem_status create(jem__pack *pack, jem_model *model, const jem__layout *layout)
+/* What stands between the weights and their form in this layout. */
+static jem_status plan_draft(jem__pack *pack, const jem__parameter *p, const jem__layout *plain)
+{
+    int32_t same = (pack->norm || pack->form) && jem__layout_equal(plain, pack->layout);
+    if (pack->norm && (pack->form || !same)) pack->folded = whole_lines(p->elements);
+    if (same) return JEM_OK;
+    if (pack->form) pack->formed = whole_lines(jem__layout_bytes(plain) / 4);
+    return jem__reorder_create(&pack->reorder, plain, pack->layout);
+}
+
+static jem_status create(jem__pack *pack, const jem_model *model, const jem__layout *layout)
 {
     const jem__parameter *p = &model->parameters[pack->parameter];
     int32_t turned = pack->form & JEM__PACK_TURNED, edge = pack->form - turned;
     int64_t o = p->shape[turned ? 1 : 0], i = p->shape[turned ? 0 : 1];
     int64_t places = (int64_t)(edge + 2) * (edge + 2), shape[] = {o, i, p->shape[2], p->shape[3]};
     int64_t matrices[] = {places, i, o};
+    jem__layout *plain = NULL;
     JEM__TRY(jem__layout_clone(&pack->layout, layout));
-    JEM__TRY(jem__layout_create(&pack->plain, JEM__F32, edge ? 3 : (int32_t)p->dimensions,
-                                edge ? matrices : shape));
     JEM__TRY(jem__alloc(&pack->data, jem__layout_bytes(layout), 1));
-    int32_t same = (pack->norm || pack->form) && jem__layout_equal(pack->plain, layout);
-    if (pack->norm && (pack->form || !same)) pack->folded = whole_lines(p->elements);
-    if (same) return JEM_OK;
-    if (pack->form) pack->formed = whole_lines(edge ? places * o * i : p->elements);
-    JEM__TRY(jem__primitive_reorder(&pack->reorder, pack->plain, pack->layout));
-    return jem__call_create(&pack->call, pack->reorder, model->engine,
-                            (void *[]){NULL, pack->data});
+    JEM__TRY(jem__layout_create(&plain, JEM__F32, edge ? 3 : (int32_t)p->dimensions,
+                                edge ? matrices : shape));
+    jem_status status = plan_draft(pack, p, plain);
+    jem__layout_destroy(plain);
+    return status;
 }
 
 static jem_status room_for_pack(jem_model *model)
@@ -188,7 +190,7 @@ static jem_status refresh_task(void *user, int64_t index, int64_t worker)
         jem__pack *pack = model->packs[next];
         int64_t now = pack->norm ? version_of(model) : model->version;
         if (pack->version == now) continue;
-        JEM__TRY(renew(pack, model, model->drafts + index * model->draft));
+        renew(pack, model, model->drafts + index * model->draft);
         pack->version = now;
     }
 }

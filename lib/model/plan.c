@@ -94,16 +94,30 @@ int64_t jem__plan_elements(const jem__plan *plan, const jem__layout *layout)
     return jem__layout_bytes(layout) / jem__type_size(plan->type);
 }
 
+static void reorder_kernel(const jem__step *step, jem__slot *slot)
+{
+    jem__reorder_run(step->reorder, jem__slot_data(slot, step->buffer[0]),
+                     jem__slot_data(slot, step->buffer[1]));
+}
+
+static jem_status add_reorder(jem__plan *plan, int32_t buffer, const jem__layout *from,
+                              const jem__layout *to, int32_t out)
+{
+    jem__reorder **own;
+    JEM__TRY(PUSH(plan, reorder, own));
+    JEM__TRY(jem__reorder_create(own, from, to));
+    JEM__TRY(jem__plan_kernel(plan, NULL, reorder_kernel, 0, (int32_t[]){buffer, out}, 2));
+    plan->steps[plan->step_count - 1].reorder = *own;
+    return JEM_OK;
+}
+
 jem_status jem__plan_as(jem__plan *plan, int32_t buffer, const jem__layout *from,
                         const jem__layout *to, int32_t *out)
 {
     *out = buffer;
     if (jem__layout_equal(from, to)) return JEM_OK;
-    jem__primitive *reorder = NULL;
     JEM__TRY(jem__plan_buffer(plan, jem__layout_bytes(to), out));
-    JEM__TRY(jem__primitive_reorder(&reorder, from, to));
-    JEM__TRY(jem__plan_keep(plan, reorder));
-    return jem__plan_call(plan, NULL, reorder, (int32_t[]){buffer, *out});
+    return add_reorder(plan, buffer, from, to, *out);
 }
 
 static jem_status make_plain(jem__plan *plan, int32_t value)
@@ -352,12 +366,9 @@ static jem_status compile(jem__plan *plan)
     if (plan->wants & JEM__WANT_INPUT) {
         /* Into the caller's plain array: a reorder, or a copy of equal layouts. */
         const jem__layout *plain;
-        jem__primitive *reorder = NULL;
         JEM__TRY(jem__plan_plain(plan, JEM__F32, g->input, &plain));
         JEM__TRY(add_buffer(plan, 0, JEM__IN_DX, NULL, &final));
-        JEM__TRY(jem__primitive_reorder(&reorder, plan->values[0].layout, plain));
-        JEM__TRY(jem__plan_keep(plan, reorder));
-        JEM__TRY(jem__plan_call(plan, NULL, reorder, (int32_t[]){plan->values[0].gradient, final}));
+        JEM__TRY(add_reorder(plan, plan->values[0].gradient, plan->values[0].layout, plain, final));
     }
     return lay_out(plan);
 }
@@ -395,7 +406,9 @@ void jem__plan_destroy(jem__plan *plan)
     for (int32_t i = 0; i < plan->primitive_count; i++) jem__primitive_destroy(plan->primitives[i]);
     for (int32_t i = 0; i < plan->layout_count; i++) jem__layout_destroy(plan->layouts[i]);
     for (int32_t i = 0; i < plan->tiling_count; i++) jem__free(plan->tilings[i]);
+    for (int32_t i = 0; i < plan->reorder_count; i++) jem__reorder_destroy(plan->reorders[i]);
     jem__free(plan->tilings);
+    jem__free(plan->reorders);
     jem__free(plan->primitives);
     jem__free(plan->layouts);
     jem__free(plan->steps);

@@ -12,6 +12,7 @@
 #define JEM__MODEL_PLAN_H
 
 #include "dnn/dnn.h"
+#include "dnn/reorder.h"
 #include "energy/energy.h"
 #include "model/graph.h"
 #include "tensor/kernels.h"
@@ -44,6 +45,7 @@ struct jem__step {
     int64_t block;                     /* channel block of the images it works on, or elements */
     const jem__activations *kernels;   /* for the type of those */
     const jem__tiling *tiling;         /* of a convolution by Winograd's method */
+    const jem__reorder *reorder;       /* from the first buffer's layout to the second's */
 };
 
 typedef struct jem__buffer {
@@ -79,6 +81,8 @@ struct jem__plan {
     int32_t layout_count, layout_room;
     jem__tiling **tilings;
     int32_t tiling_count, tiling_room;
+    jem__reorder **reorders;
+    int32_t reorder_count, reorder_room;
     int64_t arena;
 
     /* Per value: where it is, its layout, and its gradient (-1: none yet). */

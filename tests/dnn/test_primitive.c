@@ -2,6 +2,7 @@
 #include "base/isa.h"
 #include "base/memory.h"
 #include "dnn/dnn.h"
+#include "dnn/reorder.h"
 #include "helpers.h"
 #include "tensor/bf16.h"
 #include "tensor/kernels.h"
@@ -36,13 +37,10 @@ static void *room(const jem__layout *layout)
 /* from's data, brought to another layout. */
 static void reorder(const jem__layout *from, void *in, const jem__layout *to, void *out)
 {
-    jem__primitive *p;
-    jem__call *call;
-    OK(jem__primitive_reorder(&p, from, to));
-    OK(jem__call_create(&call, p, engine, (void *[]){in, out}));
-    OK(jem__call_run(call, stream));
-    jem__call_destroy(call);
-    jem__primitive_destroy(p);
+    jem__reorder *r;
+    OK(jem__reorder_create(&r, from, to));
+    jem__reorder_run(r, in, out);
+    jem__reorder_destroy(r);
 }
 
 /* Runs a primitive on plain arrays; arguments before `inputs` are read, the others written. */
