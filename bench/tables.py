@@ -81,7 +81,8 @@ TABLES = {
     # What bf16 changes: the same recipe and seeds.
     "precision-mnist": (MNIST, {p: ["preset=mnist", f"model.precision={p}"] for p in PRECISIONS}),
     "precision-cifar": (CIFAR, {p: ["preset=cifar-small", "trainer.iterations=250",
-                                    "optimizer.rate=2e-3", "sampler.gradient_clamp=0.01", f"model.precision={p}"]
+                                    "optimizer.rate=2e-3", "sampler.gradient_clamp=0.01",
+                                    f"model.precision={p}"]
                                 for p in PRECISIONS}),
     "cifar": (CIFAR, {
         "classifier": ["preset=cifar-small", "trainer.px=0", "trainer.pyx=1",

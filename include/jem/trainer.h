@@ -54,12 +54,11 @@ JEM_API void jem_trainer_destroy(jem_trainer *trainer);
 
 /* Divergence. With trainer.retries > 0 the trainer keeps copies of its whole state,
    trainer.snapshot_every steps apart (they take twice the memory of weights,
-   optimizer and buffer). A state counts as good if its gap
-   was within half of trainer.gap_limit, once as many more steps went well. A
-   step that diverges then leads back to the last good state, and the run goes on
-   with another noise seed and, for each roll-back so far, a rate times
-   trainer.response_rate, trainer.response_penalty more energy penalty and
-   trainer.response_steps more Langevin steps. A healthy run is not changed by any of
+   optimizer and buffer). A state counts as good if its gap was
+   within half of trainer.gap_limit, once as many more steps went well. A step that diverges then
+   leads back to the last good state, and the run goes on with another noise seed and, for each
+   roll-back so far, a rate times trainer.response_rate, trainer.response_penalty more energy
+   penalty and trainer.response_steps more Langevin steps. A healthy run is not changed by any of
    this, bit for bit, and a resumed run rolls back as the unbroken one does.
 
    What diverges: numbers that are not finite, a gap beyond trainer.gap_limit, and what

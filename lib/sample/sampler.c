@@ -17,7 +17,7 @@
 #include <string.h>
 
 static const uint64_t drawn_chain = (uint64_t)1 << 63; /* set in numbers of the buffer's chains */
-enum { DROPOUT_STREAM = 3 };                           /* passes of a training step are 0..2 */
+enum { DROPOUT_STREAM = 3 };                           /* beside those of train/step.c's passes */
 
 /* Draws before their commit. */
 typedef struct pending {
