@@ -101,9 +101,3 @@ int array_save_grid(const char *path, const float *x, int64_t n, int64_t columns
     if (columns < 1) columns = (int64_t)ceil(sqrt((double)n));
     return check(jem_array_save_png(path, x, n, c, h, w, columns, scale, 2));
 }
-
-int has_suffix(const char *path, const char *suffix)
-{
-    size_t n = strlen(path), m = strlen(suffix);
-    return n > m && !strcmp(path + n - m, suffix);
-}

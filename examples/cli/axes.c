@@ -40,13 +40,17 @@ void mend_range(double *low, double *high)
     }
 }
 
+enum { MOST_TICKS = 100 }; /* where rounding would let the step vanish */
+
 void draw_axes(const axes *a, const char *x_label, const char *y_label)
 {
     cairo_t *cr = a->cr;
     char words[40];
     double bottom = a->top + a->height, step = nice_step(a->x1 - a->x0, a->width / 80);
     cairo_set_line_width(cr, 1);
-    for (double v = ceil(a->x0 / step - 1e-9) * step; v <= a->x1 + step * 1e-6; v += step) {
+    double first = ceil(a->x0 / step - 1e-9) * step;
+    for (int i = 0; i < MOST_TICKS && first + i * step <= a->x1 + step * 1e-6; i++) {
+        double v = first + i * step;
         set_colour(cr, soft, 1);
         cairo_move_to(cr, at_x(a, v), bottom);
         cairo_line_to(cr, at_x(a, v), bottom + 4);
@@ -55,7 +59,9 @@ void draw_axes(const axes *a, const char *x_label, const char *y_label)
         text(cr, at_x(a, v), bottom + 17, 10.5, 0.5, soft, 0, words);
     }
     step = nice_step(a->y1 - a->y0, a->height / 45);
-    for (double v = ceil(a->y0 / step - 1e-9) * step; v <= a->y1 + step * 1e-6; v += step) {
+    first = ceil(a->y0 / step - 1e-9) * step;
+    for (int i = 0; i < MOST_TICKS && first + i * step <= a->y1 + step * 1e-6; i++) {
+        double v = first + i * step;
         set_colour(cr, grid, 1);
         cairo_move_to(cr, a->left, at_y(a, v));
         cairo_line_to(cr, a->left + a->width, at_y(a, v));

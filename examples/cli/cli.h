@@ -19,6 +19,22 @@ enum { CODE_FAILED = 1, CODE_USAGE = 2, CODE_INTERRUPTED = 130 };
         if (code_) return code_;                                                                   \
     } while (0)
 
+/* ---- files.c ---- */
+
+void join(char *path, size_t capacity, const char *folder, const char *name);
+int has_suffix(const char *path, const char *suffix);
+int is_file(const char *path); /* no pipe, folder or device */
+/* The name to write path's new content under before it is renamed. 1: path itself, which is no
+   file but, say, /dev/stdout. */
+int beside_of(char *beside, size_t capacity, const char *path);
+
+/* ---- text.c ---- */
+
+int text_character(const char *text); /* bytes of its first character; 0: no UTF-8 */
+/* Without control characters, whole characters of UTF-8. */
+void text_clean(char *clean, size_t capacity, const char *text);
+void text_print(FILE *out, const char *text);
+
 /* ---- main.c ---- */
 
 /* One line "jem: ..." on stderr; returns CODE_FAILED. */
@@ -32,7 +48,6 @@ int check_input(const char *path, jem_status status);
 /* Memory for count things of a size, zeroed; NULL has been told. */
 void *allocate(int64_t count, size_t size);
 /* "DIR/NAME", cut to the capacity. */
-void join(char *path, size_t capacity, const char *folder, const char *name);
 double now(void); /* seconds, monotonic */
 
 int run_train(int argc, char **argv);
@@ -89,7 +104,8 @@ void settings_clear(settings *settings);
 int settings_set(jem_config *config, const char *key, const char *value);
 /* The nearest of the names within a small edit distance, or NULL. */
 const char *options_nearest(const char *name, const char *const *names, int64_t count);
-void options_help_settings(const char *section); /* NULL: all */
+int options_exclude(const char *text);          /* tells it; CODE_USAGE */
+int options_help_settings(const char *section); /* NULL: all */
 
 /* ---- json.c: JSON text; null for numbers that are not finite ---- */
 
@@ -221,7 +237,6 @@ int array_save(const char *path, const float *values, int64_t dimensions, const 
 /* A grid that is about square, enlarged so that it can be seen; columns 0: chosen. */
 int array_save_grid(const char *path, const float *x, int64_t n, int64_t columns, int64_t c,
                     int64_t h, int64_t w);
-int has_suffix(const char *path, const char *suffix);
 
 /* ---- metrics.c: the log of a run ---- */
 

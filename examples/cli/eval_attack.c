@@ -189,7 +189,6 @@ static int attack_all(eval_work *w, const double *eps, int64_t count, int32_t *r
         TRY(run_pieces(w, eps[e], robust, NULL, moved));
         accuracy[e] = share(robust, w->set.count);
     }
-    TRY(save_images(w, moved));
     eval_begin(&out, w);
     print_settings(&out, w->config);
     json_array(&out, "robust");
@@ -203,6 +202,7 @@ static int attack_all(eval_work *w, const double *eps, int64_t count, int32_t *r
     }
     json_close(&out, ']');
     eval_end(&out);
+    TRY(save_images(w, moved));
     return draw(w, "gradient descent", eps, accuracy, count);
 }
 
@@ -261,10 +261,10 @@ static int search(eval_work *w, double eps, float *distances, float *moved)
 {
     int64_t found = 0;
     TRY(run_pieces(w, eps, NULL, distances, moved));
-    TRY(save_images(w, moved));
     qsort(distances, (size_t)w->set.count, sizeof *distances, ascending);
     while (found < w->set.count && isfinite(distances[found])) found++;
     print_distances(w, eps, distances, found);
+    TRY(save_images(w, moved));
     return draw_shares(w, eps, distances, found);
 }
 

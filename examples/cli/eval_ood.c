@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_SCORES = 8, CURVES = 4 };
+enum { MOST_SCORES = 8, CURVES = 4, MOST_BINS = 10000 };
 static const char all_scores[] = "log_px,max_softmax,max_logit,neg_entropy,mass,refine_log_px,"
                                  "refine_distance,refine_mass";
 
@@ -97,6 +97,10 @@ static int score_all(comparison *c)
 {
     const char *at = mine.scores ? mine.scores : "log_px";
     if (!strcmp(at, "all")) at = all_scores;
+    if (!*at || *at == ',') {
+        fail("--score: expected names of scores, or all");
+        return CODE_USAGE;
+    }
     while (*at) {
         size_t length = strcspn(at, ",");
         pair *p = &c->pairs[c->count];
@@ -274,9 +278,7 @@ static void print_counts(json *out, const char *key, const int64_t *count, int64
 static void print_bins(json *out, const comparison *c, const pair *p)
 {
     double low = INFINITY, high = -INFINITY;
-    int64_t bins = mine.bins ? mine.bins : 50;
-    int64_t *count = allocate(bins, sizeof *count);
-    if (!count) return;
+    int64_t bins = mine.bins ? mine.bins : 50, count[MOST_BINS];
     range_of(p->in, p->n, &low, &high);
     range_of(p->out, p->m, &low, &high);
     if (!(high > low)) high = low + 1; /* one value only */
@@ -286,7 +288,6 @@ static void print_bins(json *out, const comparison *c, const pair *p)
         print_counts(out, "in_counts", count, bins);
     if (!check(jem_eval_histogram(p->out, p->m, low, high, bins, count)))
         print_counts(out, "ood_counts", count, bins);
-    free(count);
 }
 
 static int count_all(comparison *c)
@@ -297,6 +298,10 @@ static int count_all(comparison *c)
 
 static int run_histograms(eval_work *w)
 {
+    if (mine.bins > MOST_BINS) {
+        fail("--bins: got %" PRId64 ", expected 1..%d", mine.bins, MOST_BINS);
+        return CODE_USAGE;
+    }
     return with_scores(w, count_all);
 }
 

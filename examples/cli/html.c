@@ -58,7 +58,7 @@ int html_begin(html *page, const char *path, const char *title)
     snprintf(page->folder, sizeof page->folder, "%s/jem-report-XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(page->folder))
         return fail("%s: cannot make a folder: %s", page->folder, strerror(errno));
-    snprintf(beside, sizeof beside, "%s.tmp", path);
+    beside_of(beside, sizeof beside, path);
     page->file = fopen(beside, "w");
     if (!page->file) {
         rmdir(page->folder);
@@ -77,11 +77,10 @@ int html_end(html *page, const char *path)
     char beside[4300], drawing[4400];
     fputs("</body>\n</html>\n", page->file);
     int bad = ferror(page->file);
-    snprintf(beside, sizeof beside, "%s.tmp", path);
-    if (fclose(page->file) || bad || rename(beside, path)) {
-        int code = fail("%s: cannot write: %s", path, strerror(errno));
-        unlink(beside);
-        bad = code;
+    int in_place = beside_of(beside, sizeof beside, path);
+    if (fclose(page->file) || bad || (!in_place && rename(beside, path))) {
+        bad = fail("%s: cannot write: %s", path, strerror(errno));
+        if (!in_place) unlink(beside);
     }
     for (int64_t i = 0; i < page->drawn; i++) {
         snprintf(drawing, sizeof drawing, "%s/%" PRId64 ".png", page->folder, i);
@@ -125,7 +124,7 @@ static void base64(FILE *out, FILE *in)
 
 void html_picture(const html *page, const char *path, const char *caption, int wide)
 {
-    FILE *in = fopen(path, "rb");
+    FILE *in = is_file(path) ? fopen(path, "rb") : NULL;
     if (!in) return;
     fprintf(page->file, "<figure%s><img alt=\"",
             wide > 0   ? " class=\"wide\""

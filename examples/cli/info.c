@@ -62,7 +62,8 @@ static int print_text(const jem_model *model, const facts *f)
     printf("classes     %" PRId64 ":", f->classes);
     for (int64_t k = 0; k < f->classes && k < 20; k++) {
         jem_model_class_name(model, k, name, sizeof name);
-        printf(" %s", name);
+        printf(" ");
+        text_print(stdout, name);
     }
     printf("%s\nfeatures    %" PRId64 "\n", f->classes > 20 ? " ..." : "", f->features);
     printf("parameters  %" PRId64 " in %" PRId64 " tensors", f->trainable, f->tensors);
@@ -75,7 +76,11 @@ static int print_text(const jem_model *model, const facts *f)
     for (int64_t i = 0; i < jem_model_metadata_count(model); i++) {
         char *key, *text;
         TRY(metadata_entry(model, i, &key, &text));
-        printf("  %-20s %s\n", key, text);
+        char clean[300];
+        text_clean(clean, sizeof clean, key);
+        printf("  %-20s ", clean);
+        text_print(stdout, text);
+        printf("\n");
         free(key);
         free(text);
     }

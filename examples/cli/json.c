@@ -27,12 +27,19 @@ static void string(json *out, const char *text)
     fputc('"', out->file);
     for (const char *at = text; *at; at++) {
         unsigned char c = (unsigned char)*at;
-        if (c == '"' || c == '\\')
+        int n = text_character(at);
+        if (n == 0) {
+            fputs("\\ufffd", out->file); /* in a file's name, which may be no UTF-8 */
+        } else if (n > 1) {
+            fwrite(at, 1, (size_t)n, out->file);
+            at += n - 1;
+        } else if (c == '"' || c == '\\') {
             fprintf(out->file, "\\%c", c);
-        else if (c < 0x20)
+        } else if (c < 0x20) {
             fprintf(out->file, "\\u%04x", c);
-        else
+        } else {
             fputc(c, out->file);
+        }
     }
     fputc('"', out->file);
 }

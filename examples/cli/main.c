@@ -68,12 +68,6 @@ void *allocate(int64_t count, size_t size)
     return memory;
 }
 
-void join(char *path, size_t capacity, const char *folder, const char *name)
-{
-    size_t n = strlen(folder);
-    snprintf(path, capacity, "%s%s%s", folder, n && folder[n - 1] == '/' ? "" : "/", name);
-}
-
 double now(void)
 {
     struct timespec time;
@@ -123,14 +117,12 @@ int run_help(int argc, char **argv)
         print_help(stdout);
         return 0;
     }
-    if (!strcmp(argv[1], "settings")) {
-        options_help_settings(argc > 2 ? argv[2] : NULL);
-        return 0;
-    }
-    int i = find(argv[1]);
+    if (!strcmp(argv[1], "settings")) return options_help_settings(argc > 2 ? argv[2] : NULL);
+    int i = find(argv[1]),
+        measure = argc > 2 && !strcmp(argv[1], "eval"); /* eval has subcommands */
     if (i < 0) return CODE_USAGE;
-    char help[] = "--help", *arguments[] = {argv[1], help, NULL};
-    return commands[i].run(2, arguments);
+    char help[] = "--help", *arguments[] = {argv[1], measure ? argv[2] : help, help, NULL};
+    return commands[i].run(2 + measure, arguments);
 }
 
 /* A full disk shows only when the last bytes are written. */

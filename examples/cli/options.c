@@ -42,6 +42,12 @@ const char *options_nearest(const char *name, const char *const *names, int64_t 
     return best;
 }
 
+int options_exclude(const char *text)
+{
+    fail("%s", text);
+    return CODE_USAGE;
+}
+
 /* ---- Settings ---- */
 
 static int settings_add(settings *s, const char *key, size_t length, const char *value)
@@ -104,7 +110,7 @@ static int in_sections(const char *key, const char *sections)
     return 0;
 }
 
-void options_help_settings(const char *section)
+int options_help_settings(const char *section)
 {
     const char *name, *standard, *range, *help, *before = "";
     int64_t shown = 0;
@@ -118,10 +124,14 @@ void options_help_settings(const char *section)
                *standard ? "]" : "", *range ? "" : " (text)");
         if (*range) printf("    %-26s %s\n", "", range);
     }
-    if (!shown) fail("no settings of section '%s'", section);
+    if (!shown) {
+        fail("no settings of section '%s'", section);
+        return CODE_USAGE;
+    }
     if (!section)
         printf("\nAs --set key=value, --key=value or --key value. In [] the default, below the "
                "range.\n");
+    return 0;
 }
 
 static const char *key_help(const char *key)

@@ -21,8 +21,10 @@ void set_colour(cairo_t *cr, colour c, double alpha)
 double text_width(cairo_t *cr, double size, const char *words)
 {
     cairo_text_extents_t extents;
+    char clean[1024]; /* of what is no UTF-8 cairo makes an error of the whole picture */
+    text_clean(clean, sizeof clean, words);
     cairo_set_font_size(cr, size);
-    cairo_text_extents(cr, words, &extents);
+    cairo_text_extents(cr, clean, &extents);
     return extents.x_advance;
 }
 
@@ -31,10 +33,12 @@ double text(cairo_t *cr, double x, double y, double size, double align, colour c
 {
     cairo_select_font_face(cr, "sans-serif", CAIRO_FONT_SLANT_NORMAL,
                            bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
-    double width = text_width(cr, size, words);
+    char clean[1024];
+    text_clean(clean, sizeof clean, words);
+    double width = text_width(cr, size, clean);
     set_colour(cr, c, 1);
     cairo_move_to(cr, x - align * width, y);
-    cairo_show_text(cr, words);
+    cairo_show_text(cr, clean);
     return width;
 }
 
@@ -103,10 +107,8 @@ static cairo_surface_t *surface_of(const char *path, const char *beside, double 
 
 int page_begin(page *p, const char *path, double width, double height, const char *title)
 {
-    struct stat info;
-    int in_place = !stat(path, &info) && !S_ISREG(info.st_mode); /* /dev/stdout */
     p->path = path;
-    snprintf(p->beside, sizeof p->beside, "%s%s", path, in_place ? "" : ".tmp");
+    beside_of(p->beside, sizeof p->beside, path);
     cairo_surface_t *surface = surface_of(path, p->beside, width, height);
     p->cr = cairo_create(surface);
     cairo_surface_destroy(surface); /* cr keeps it */

@@ -148,7 +148,7 @@ static int scores(const report_run *run, const images *test, rating *ratings, in
         images other = {0};
         rating *r = &ratings[n - 1];
         progress_update(&bar, i + 1, NULL);
-        if (!sources[i]) continue;
+        if (!sources[i] || (i && run->ood && !strcmp(sources[i], run->ood))) continue;
         code = images_open_ood(&other, run->context, sources[i], run->config, "test", test);
         if (!code) code = score_all(&other, run->model, all[n]);
         if (!code) code = rate(test, all[0], &other, all[n], r);

@@ -83,12 +83,6 @@ static int wrong(const char *name, const char *got, const char *expected)
     return CODE_USAGE;
 }
 
-static int exclude(const char *text)
-{
-    fail("%s", text);
-    return CODE_USAGE;
-}
-
 static int check_options(void)
 {
     int kinds = (given.start != NULL) + (given.start_from != NULL) + (given.buffer != NULL);
@@ -100,14 +94,14 @@ static int check_options(void)
         strcmp(given.start_from, "gaussian"))
         return wrong("start-from", given.start_from,
                      "uniform or gaussian (--buffer FILE starts from a buffer)");
-    if (kinds > 1) return exclude("--start, --start-from and --buffer exclude each other");
+    if (kinds > 1) return options_exclude("--start, --start-from and --buffer exclude each other");
     if (given.by_class && !(given.buffer && has_suffix(given.buffer, ".npy")))
-        return exclude(
+        return options_exclude(
             "--buffer-by-class is for --buffer X.npy; a checkpoint says how its slots lie");
     if (given.data && (given.start || given.buffer))
-        return exclude("--data is for class Gaussians: it excludes --start and --buffer");
+        return options_exclude("--data is for class Gaussians: it excludes --start and --buffer");
     if (given.per_class && (given.start || given.labels || given.count))
-        return exclude(
+        return options_exclude(
             "--per-class decides starts, labels and count: it excludes --start, --labels, --count");
     return 0;
 }

@@ -25,7 +25,7 @@ int saver_find(const char *checkpoint, char *path, size_t size, jem_config **con
             continue; /* a kill may have come between two renames */
         }
         if (jem_config_load(config, path) == JEM_OK) {
-            if (i) warn("%s; going on from %s", reason, path);
+            if (i) warn("%s%sgoing on from %s", reason, *reason ? "; " : "", path);
             return 0;
         }
         if (!*reason) jem_last_error(reason, sizeof reason);

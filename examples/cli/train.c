@@ -262,9 +262,27 @@ static void tell_start(const run *r)
             r->iterations);
 }
 
+/* What only the report at the end reads: a wrong name is told now. */
+static int check_sets(const run *r)
+{
+    images test = {0}, ood = {0};
+    const images *d = &r->data;
+    int code = images_open(&test, r->context, given.test ? given.test : given.data, r->config,
+                           "test", d->channels, d->height, d->width);
+    if (!code && given.ood)
+        code = images_open_ood(&ood, r->context, given.ood, r->config, "test", &test);
+    images_close(&ood);
+    images_close(&test);
+    return code;
+}
+
 static int set_up(run *r)
 {
     if (!given.log_every) given.log_every = 1;
+    if (given.resume && (given.preset || given.init || given.overwrite))
+        return options_exclude(
+            "--resume goes on with the run's settings and weights: it excludes --preset, "
+            "--init and --overwrite");
     if (!given.test && !images_have_test(given.data))
         return fail("%s has no test images of its own: name some with --test", given.data);
     if (!given.resume || !access(given.output, F_OK)) {
@@ -275,6 +293,7 @@ static int set_up(run *r)
     TRY(configure(r));
     TRY(check(jem_context_create(&r->context, r->config)));
     TRY(images_open(&r->data, r->context, given.data, r->config, "train", 0, 0, 0));
+    TRY(check_sets(r));
     TRY(make_model(r));
     TRY(check(jem_trainer_create(&r->trainer, r->model, r->data.data, r->config)));
     if (given.resume) TRY(check(jem_trainer_resume(r->trainer, r->from)));
@@ -397,9 +416,9 @@ static int steps(run *r)
 {
     progress bar;
     jem_status status = JEM_OK;
+    int code = 0;
+    TRY(saver_save(&saves)); /* now rather than in an hour: is there room? */
     catch_signals(r->trainer);
-    int code = saver_save(&saves); /* now rather than in an hour: is there room? */
-    if (code) return code;
     progress_begin(&bar, "step", r->step, r->iterations);
     while (!code && !stopped && going_on(status = jem_trainer_step(r->trainer)))
         code = status == JEM_OK ? after_step(r, &bar) : rolled_back(r);

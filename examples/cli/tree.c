@@ -203,7 +203,7 @@ int tree_parse(tree *t, const char *text)
 int tree_read(tree *t, const char *path)
 {
     *t = (tree){0};
-    FILE *file = fopen(path, "rb");
+    FILE *file = is_file(path) ? fopen(path, "rb") : NULL;
     if (!file) return 0;
     long size = fseek(file, 0, SEEK_END) ? -1 : ftell(file);
     char *text = size < 0 || size > LARGEST ? NULL : allocate(size + 1, 1);

@@ -56,9 +56,10 @@ static int take_setting(const jem_model *source, const char *key, jem_key_type t
                         jem_config *config)
 {
     char *text, pair[256];
+    if (!strcmp(key, "model.class_names")) return 0; /* those of the new data */
     TRY(metadata_text(source, key + strlen("model."), &text));
     if (!text) return 0;
-    snprintf(pair, sizeof pair, "%s=%s", key, text);
+    snprintf(pair, sizeof pair, "%s=\"%.*s\"", key, (int)strcspn(text, "\""), text);
     int code = check(type == JEM_KEY_STR ? jem_config_set_str(config, key, text)
                                          : jem_config_parse(config, pair));
     free(text);

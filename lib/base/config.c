@@ -176,11 +176,17 @@ jem_status jem_config_clone(jem_config **copy, const jem_config *config)
 static int is_choice(const char *choices, const char *text)
 {
     size_t n = strlen(text);
+    if (strchr(text, '|')) return 0;
     for (const char *at = choices; at; at = strchr(at, '|')) {
         if (*at == '|') at++;
         if (strncmp(at, text, n) == 0 && (at[n] == 0 || at[n] == '|')) return n > 0;
     }
     return 0;
+}
+
+static int is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7F;
 }
 
 /* Checks text against a key and parses it. */
@@ -191,6 +197,12 @@ static jem_status check(const jem__key *k, const char *text, struct value *out)
         if (k->range && !is_choice(k->range, text))
             return jem__fail(JEM_ERROR_CONFIG, "%s: got '%.64s', expected %s", k->name, text,
                              k->range);
+        /* What jem_config_text prints must be read back as the same. */
+        for (const char *at = text; *at; at++)
+            if (*at == '"' || (is_control(*at) && *at != '\t'))
+                return jem__fail(JEM_ERROR_CONFIG,
+                                 "%s: quotes, line breaks and control characters are not allowed",
+                                 k->name);
         return jem__is_utf8(text)
                    ? JEM_OK
                    : jem__fail(JEM_ERROR_CONFIG, "%s: got '%.64s', expected UTF-8", k->name, text);
@@ -247,8 +259,6 @@ jem_status jem_config_set_str(jem_config *config, const char *key, const char *v
     JEM__REQUIRE(config, "jem_config_set_str");
     JEM__REQUIRE(value, "jem_config_set_str");
     JEM__TRY(look_up("jem_config_set_str", key, JEM_KEY_STR, &index));
-    if (strchr(value, '"') || strchr(value, '\n'))
-        return jem__fail(JEM_ERROR_CONFIG, "%s: quotes and line breaks are not allowed", key);
     return set(config, index, value);
 }
 
@@ -320,6 +330,13 @@ const char *jem__config_str(const jem_config *config, const char *key)
     return index < 0 ? "" : text_of(config, index);
 }
 
+jem_status jem__config_read(jem_config *config, const char *key, const char *text)
+{
+    int64_t index;
+    JEM__TRY(look_up("settings", key, 0, &index));
+    return set(config, index, text);
+}
+
 jem_status jem__config_print(const jem_config *config, const char *key, char *text, int64_t size)
 {
     int64_t index;
@@ -356,6 +373,8 @@ static jem_status next_pair(const char **at, char *key, size_t key_size, char *v
     memcpy(value, *at, n);
     value[n] = 0;
     *at += n + (size_t)quoted;
+    if (**at && !blank(**at))
+        return jem__fail(JEM_ERROR_CONFIG, "settings: expected a blank after the quote of %s", key);
     return JEM_OK;
 }
 

@@ -28,6 +28,8 @@ int jem__parse_f64(const char *text, double *out);
 /* config may be NULL: defaults. An unknown key is a bug: asserted in tests. */
 int64_t jem__config_i64(const jem_config *config, const char *key);
 double jem__config_f64(const jem_config *config, const char *key);
+/* One setting of any type from text, whatever is in it: text from files goes this way. */
+jem_status jem__config_read(jem_config *config, const char *key, const char *text);
 /* A setting of any type as text. */
 jem_status jem__config_print(const jem_config *config, const char *key, char *text, int64_t size);
 /* Valid until config changes; static for defaults. */

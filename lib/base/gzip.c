@@ -90,7 +90,12 @@ jem_status jem__gzip_read(jem__gzip *p, uint8_t *bytes, int64_t room, int64_t *g
         p->z.avail_out = ask;
         int code = inflate(&p->z, Z_NO_FLUSH);
         *got += ask - p->z.avail_out;
-        p->ended = code == Z_STREAM_END;
+        if (code == Z_STREAM_END) {
+            /* Another member may follow (RFC 1952, 2.2). */
+            if (!p->z.avail_in && p->left > 0) JEM__TRY(refill(p));
+            p->ended = p->z.avail_in == 0;
+            if (!p->ended && inflateReset(&p->z) == Z_OK) continue;
+        }
         if (code == Z_MEM_ERROR) return jem__fail(JEM_ERROR_MEMORY, "%s: out of memory", p->path);
         if (code != Z_OK && code != Z_STREAM_END)
             return jem__fail(JEM_ERROR_FORMAT, "%s: gzip data is truncated or damaged: %s", p->path,

@@ -23,6 +23,7 @@ void jem__log(jem_log_level level, const char *format, ...)
     va_start(arguments, format);
     jem__print(line->text, sizeof line->text, format, arguments);
     va_end(arguments);
+    jem__tidy_text(line->text);
     line->next = NULL;
     line->level = level;
     line->context = jem__context_take(context);

@@ -436,7 +436,9 @@ int64_t jem_dataset_class_name(const jem_dataset *dataset, int64_t k, char *buff
                          "jem_dataset_class_name: class %" PRId64 ", expected 0..%" PRId64, k,
                          dataset->store->classes - 1);
     snprintf(number, sizeof number, "%" PRId64, k);
-    if (dataset->store->names) return copy_line(dataset->store->names, k, buffer, capacity);
+    int64_t length =
+        dataset->store->names ? copy_line(dataset->store->names, k, buffer, capacity) : 0;
+    if (length) return length;
     const char *name = dataset->store->name ? dataset->store->name(k) : NULL;
     return jem__copy_text(name ? name : number, buffer, capacity);
 }

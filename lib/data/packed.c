@@ -103,10 +103,11 @@ static jem_status read_classes(jem__store *s, const jem__safetensors *set, const
     const char *count = jem__safetensors_metadata(set, "classes");
     const char *names = jem__safetensors_metadata(set, "class_names");
     jem__json json = {count, count, count ? count + strlen(count) : NULL};
-    if (!count || !jem__json_integer(&json, &s->classes) || json.at != json.end ||
-        s->classes > INT32_MAX)
-        return jem__fail(JEM_ERROR_FORMAT, "%s: metadata classes is '%.32s', expected a number",
-                         path, count ? count : "");
+    if (!count || !jem__json_integer(&json, &s->classes) || json.at != json.end || s->classes < 1 ||
+        s->classes > JEM__PACKED_CLASSES)
+        return jem__fail(JEM_ERROR_FORMAT,
+                         "%s: metadata classes is '%.32s', expected a number in 1..%d", path,
+                         count ? count : "", JEM__PACKED_CLASSES);
     for (int64_t i = 0; i < s->n; i++)
         if (s->labels[i] < 0 || s->labels[i] >= s->classes)
             return jem__fail(JEM_ERROR_FORMAT,

@@ -16,6 +16,7 @@
 
 #define JEM__PACKED_FORMAT "jem-images"
 #define JEM__PACKED_VERSION "1"
+enum { JEM__PACKED_CLASSES = 65536 }; /* at most, as model.classes */
 
 static inline uint32_t jem__packed_sum(uint32_t sum, const void *bytes, int64_t size)
 {

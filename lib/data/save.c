@@ -137,6 +137,10 @@ jem_status jem_dataset_save(const jem_dataset *dataset, const char *path)
     JEM__REQUIRE(dataset, "jem_dataset_save");
     JEM__REQUIRE(path, "jem_dataset_save");
     JEM__ENTER(dataset->context, "jem_dataset_save");
+    if (dataset->store->classes > JEM__PACKED_CLASSES)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "jem_dataset_save: %" PRId64 " classes, expected at most %d",
+                         dataset->store->classes, JEM__PACKED_CLASSES);
     packing p = {.dataset = dataset, .size = jem__store_image_bytes(dataset->store)};
     jem_status status = write_file(&p, path);
     jem__free(p.piece);

@@ -106,7 +106,7 @@ static jem_status read_names(jem__images *out, const char *dir, const kind *k)
 {
     char path[PATH_ROOM];
     uint8_t *text;
-    int64_t size, lines = 0;
+    int64_t size, lines = 0, kept = 0;
     snprintf(path, sizeof path, "%s/%s", dir, k->names);
     if (!jem__file_exists(path)) return JEM_OK;
     JEM__TRY(jem__file_read(&text, &size, path, 1 << 16, 0));
@@ -116,8 +116,13 @@ static jem_status read_names(jem__images *out, const char *dir, const kind *k)
         if (!text[i] || lines > k->classes)
             return jem__fail(JEM_ERROR_FORMAT, "%s: byte %" PRId64 ": expected %d lines of text",
                              path, i, k->classes);
+        if (text[i] == '\r') continue; /* of a line that ends as in Windows */
+        text[kept++] = text[i];
     }
-    return JEM_OK;
+    text[kept] = 0;
+    return jem__is_utf8(out->names)
+               ? JEM_OK
+               : jem__fail(JEM_ERROR_FORMAT, "%s: expected %d lines of UTF-8", path, k->classes);
 }
 
 static jem_status read_kind(jem__images *images, const char *dir, const kind *k, int32_t test,

@@ -7,6 +7,8 @@
 #include "base/view.h"
 #include "format/json.h"
 
+enum { JEM__KEY_LIMIT = 251 }; /* bytes of a metadata key, written or read */
+
 typedef struct jem__safetensors jem__safetensors;
 
 typedef struct jem__tensor_info {

@@ -94,7 +94,7 @@ static jem_status read_metadata(reader *r)
     if (!jem__json_token(&r->json, '{')) return bad(r, "expected {");
     if (jem__json_token(&r->json, '}')) return JEM_OK;
     do {
-        char *value = NULL, key[256];
+        char *value = NULL, key[JEM__KEY_LIMIT + 5]; /* the JSON reader asks for five */
         if (r->set->metadata_count == JEM__TENSOR_LIMIT) return bad(r, "more than 16384 texts");
         if (!jem__json_text(&r->json, key, sizeof key) || !jem__json_token(&r->json, ':'))
             return bad(r, "expected a metadata key");
@@ -111,12 +111,12 @@ static jem_status read_metadata(reader *r)
 
 static jem_status read_header(reader *r)
 {
-    char name[512];
+    char name[JEM__NAME_LIMIT + 5];
     if (!jem__json_token(&r->json, '{')) return bad(r, "expected {");
     if (!jem__json_token(&r->json, '}')) {
         do {
             if (!jem__json_text(&r->json, name, sizeof name) || !jem__json_token(&r->json, ':'))
-                return bad(r, "expected a name of at most 511 bytes");
+                return bad(r, "expected a name of at most 507 bytes");
             JEM__TRY(strcmp(name, "__metadata__") == 0 ? read_metadata(r) : read_tensor(r, name));
         } while (jem__json_token(&r->json, ','));
         if (!jem__json_token(&r->json, '}')) return bad(r, "expected }");

@@ -5,7 +5,12 @@
 #include "format/safetensors.h"
 
 /* Bounds on what a file may hold, far above any network's. */
-enum { JEM__HEADER_LIMIT = 100 << 20, JEM__TENSOR_LIMIT = 16384, JEM__TENSOR_DIMENSIONS = 8 };
+enum {
+    JEM__HEADER_LIMIT = 100 << 20, /* bytes */
+    JEM__TENSOR_LIMIT = 16384,
+    JEM__TENSOR_DIMENSIONS = 8,
+    JEM__NAME_LIMIT = 507 /* bytes of a tensor's name */
+};
 
 typedef struct jem__metadata {
     char *key, *value;

@@ -8,11 +8,33 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What the reader would refuse is not written. */
+static jem_status check_limits(const jem__safetensors *set)
+{
+    if (set->count > JEM__TENSOR_LIMIT || set->metadata_count > JEM__TENSOR_LIMIT)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "safetensors: %" PRId64 " tensors and %" PRId64
+                         " texts, expected at most %d of each",
+                         set->count, set->metadata_count, JEM__TENSOR_LIMIT);
+    for (int64_t i = 0; i < set->metadata_count; i++)
+        if (strlen(set->metadata[i].key) > JEM__KEY_LIMIT)
+            return jem__fail(JEM_ERROR_ARGUMENT,
+                             "safetensors: key '%.40s...' is longer than %d bytes",
+                             set->metadata[i].key, JEM__KEY_LIMIT);
+    for (int64_t i = 0; i < set->count; i++)
+        if (strlen(set->tensors[i].name) > JEM__NAME_LIMIT)
+            return jem__fail(JEM_ERROR_ARGUMENT,
+                             "safetensors: tensor '%.40s...' is longer than %d bytes",
+                             set->tensors[i].name, JEM__NAME_LIMIT);
+    return JEM_OK;
+}
+
 /* The header, padded with blanks so that the data starts at a multiple of 8;
    tensors follow one another without holes, as upstream's reader insists. */
 jem_status jem__safetensors_header(const jem__safetensors *set, jem__text *h)
 {
     int64_t at = 0;
+    JEM__TRY(check_limits(set));
     jem__text_add(h, "--------{"); /* eight bytes for the length */
     if (set->metadata_count) jem__text_add(h, "\"__metadata__\":{");
     for (int64_t i = 0; i < set->metadata_count; i++) {
@@ -41,6 +63,10 @@ jem_status jem__safetensors_header(const jem__safetensors *set, jem__text *h)
     }
     jem__text_add(h, "}");
     while (!h->status && h->length % 8) jem__text_add(h, " ");
+    if (!h->status && h->length - 8 > JEM__HEADER_LIMIT)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "safetensors: names and texts of %" PRId64 " bytes, expected at most %d",
+                         h->length - 8, JEM__HEADER_LIMIT);
     for (int i = 0; !h->status && i < 8; i++)
         h->bytes[i] = (char)(uint8_t)((uint64_t)(h->length - 8) >> 8 * i);
     return h->status;

@@ -95,6 +95,10 @@ jem_status jem_model_metadata_set(jem_model *model, const char *key, const char 
     if (!jem__is_utf8(key) || !jem__is_utf8(value))
         return jem__fail(JEM_ERROR_ARGUMENT, "jem_model_metadata_set: '%.64s' is not UTF-8",
                          jem__is_utf8(key) ? value : key);
+    if (strlen(key) > JEM__KEY_LIMIT)
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "jem_model_metadata_set: key '%.40s...' is longer than %d bytes", key,
+                         JEM__KEY_LIMIT);
     int fixed = strcmp(key, "format") == 0;
     for (const jem__setting *s = jem__model_settings; s->name; s++) fixed |= !strcmp(key, s->name);
     if (fixed)

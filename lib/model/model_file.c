@@ -12,10 +12,9 @@
 /* An entry of the file that is also a setting model.<entry>. */
 static jem_status adopt(jem_config *config, const char *file, const char *entry, const char *value)
 {
-    char line[256];
-    if (strcmp(entry, "network") == 0) return jem_config_set_str(config, "model.network", value);
-    snprintf(line, sizeof line, "model.%.64s=\"%.128s\"", entry, value);
-    jem_status status = jem_config_parse(config, line);
+    char key[96];
+    jem__format(key, sizeof key, "model.%s", entry);
+    jem_status status = jem__config_read(config, key, value);
     if (!status) return JEM_OK;
     return jem__fail_in(status == JEM_ERROR_CONFIG ? JEM_ERROR_FORMAT : status, "%s: metadata %s",
                         file, entry);

@@ -69,10 +69,23 @@ START_TEST(refusals)
     FAILS(JEM_ERROR_ARGUMENT, jem_config_set_i64(NULL, "model.depth", 16), "NULL");
     FAILS(JEM_ERROR_ARGUMENT, jem_config_set_i64(config, NULL, 16), "NULL");
     FAILS(JEM_ERROR_CONFIG, jem_config_preset(config, "gem"), "jem");
-    static const char *const bad[] = {
-        "model.depth",        "model.depth=",      "=4",
-        "model.depth=1e2",    "sampler.noise=nan", "sampler.noise=inf",
-        "sampler.noise=0,01", "model.depth=\"16",  "x=1"};
+    static const char *const bad[] = {"model.depth",
+                                      "model.depth=",
+                                      "=4",
+                                      "model.depth=1e2",
+                                      "sampler.noise=nan",
+                                      "sampler.noise=inf",
+                                      "sampler.noise=0,01",
+                                      "model.depth=\"16",
+                                      "x=1",
+                                      "model.depth=\"16\"x",
+                                      "model.norm=none|batch",
+                                      "model.norm=|",
+                                      "model.class_names=\"a\nb\"",
+                                      "model.class_names=\"a\rb\"",
+                                      "model.class_names=\"a\x7F\""};
+    FAILS(JEM_ERROR_CONFIG, jem_config_set_str(config, "model.class_names", "a\"b"), "quotes");
+    FAILS(JEM_ERROR_CONFIG, jem_config_set_str(config, "model.class_names", "a\nb"), "line breaks");
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char pair[80];
         int32_t set;

@@ -82,7 +82,7 @@ import os
 os.mkdir('odd')
 cases = ['', '{}', '[]', '[[[]]]', '[' * 100 + ']' * 100, '{"bins": [1, {}], "points": [[], 3, ["a"]], "robust": [{}]}',
          '{"in_counts": [], "ood_counts": []}', '{"low": 1, "high": 0, "in_counts": [1], "ood_counts": [2]}', '"text"', '1e999',
-         '{"bins": [{"images": -1}]}', '{"points": [[0, 0]]}', '{"a": "\\ud800"}', '{"a": "\\u00"}', '{"a": "\\', '\x00',
+         '{"low": 1, "high": 1.0000000000000002, "in_counts": [1, 2], "ood_counts": [1, 2]}', '{"bins": [{"images": -1}]}', '{"points": [[0, 0]]}', '{"a": "\\ud800"}', '{"a": "\\u00"}', '{"a": "\\', '\x00',
          '{"robust": [{"eps": null, "accuracy": null}, {"eps": 1, "accuracy": 1}]}', '{"</td><script>": "</td><script>"}']
 for i in range(20):
     bad = list(text)
@@ -90,7 +90,8 @@ for i in range(20):
     cases.append(''.join(bad))
 for i, case in enumerate(cases): open('odd/%02d.json' % i, 'w').write(case)
 END
-works 'odd/report.html' "$jem" report odd
+mkfifo odd/pipe.json odd/pipe.png
+works 'odd/report.html' timeout 60 "$jem" report odd
 whole odd/report.html >/dev/null
 
 # ---- curves by themselves ----
@@ -107,6 +108,11 @@ fails 1 'none/r.html: cannot open' "$jem" report run --output none/r.html
 printf 'x' >odd/model.safetensors
 works '' "$jem" report odd
 grep -q 'class="alarm">odd/model.safetensors' odd/report.html || bad "a model that cannot be read is not told"
+mkfifo page
+cat page >read &
+timeout 60 "$jem" report evaluations --output page >out 2>err || bad "a report to a pipe: $(cat err)"
+wait
+[ -p page ] && grep -q '</html>' read || bad "a pipe was replaced"
 ls pictures | grep . && bad "pictures of a report stay behind"
 find . -name '*.tmp' | grep . && bad "temporary files stay"
 end

@@ -104,4 +104,21 @@ for thing in fifo folder large hole /dev/zero /dev/full /proc/self/mem nothing; 
     done
 done
 
+# ---- names and texts that a terminal or a reader of JSON should not get as they are ----
+odd=$(printf 'a\377')
+mkdir "$odd"
+"$jem" sample --model whole/model.safetensors --count 2 --sampler.steps=1 --output "$odd/x.npy" --json >out 2>err ||
+    bad "a name that is no UTF-8: $(cat err)"
+python3 -c 'import json; assert json.load(open("out", encoding="utf-8"))' || bad "no JSON: $(cat out)"
+python3 - <<'END'
+import struct
+data = open('whole/model.safetensors', 'rb').read()
+n, = struct.unpack('<Q', data[:8])
+header = data[8:8 + n].replace(b'"checksum"', b'"Checksum"').replace(b'"__metadata__":{', b'"__metadata__":{"note":"\\u001b[31mred",')
+header += b' ' * (-len(header) % 8)
+open('escape.safetensors', 'wb').write(struct.pack('<Q', len(header)) + header + data[8 + n:])
+END
+works 'red' "$jem" info escape.safetensors
+grep -q "$(printf '\033')" out && bad "an escape of a model file reaches the terminal"
+
 end

@@ -41,4 +41,12 @@ fails 1 'no validation would take place' "$jem" train --data $data $tiny --itera
     --set trainer.validation=20 --output other5
 fails 1 'fewer than the 120' "$jem" train --data $data $tiny --set trainer.validation=120 --output other4
 
+# ---- the report's sets: told before training, each once ----
+fails 1 'lettres' "$jem" train --data $data $tiny --iterations 1 --ood lettres --output sets
+[ -e sets/metrics.jsonl ] && bad "trained although --ood is wrong"
+works 'AUROC' "$jem" train --data $data $tiny --iterations 1 --ood interpolations --output sets --overwrite
+[ "$(grep -c '"interpolations"' sets/summary.json)" = 2 ] || bad "summary.json: $(cat sets/summary.json)"
+fails 2 'excludes --preset' "$jem" train --data $data --resume --preset mnist --output sets
+works 'bins' "$jem" help eval calibration
+
 end

@@ -1,4 +1,5 @@
-/* Damaged model files and disks that refuse, through the public API alone. */
+/* Damaged model files and disks that refuse, through the public API. */
+#include "format/safetensors.h"
 #include "helpers.h"
 #include <math.h>
 #include <signal.h>
@@ -76,6 +77,62 @@ START_TEST(flipped_bits)
 }
 END_TEST
 
+/* A model whose metadata hold what no text of one setting may: no checksum stops it. */
+static jem_status load_with(const char *key, const char *value)
+{
+    int64_t size;
+    uint8_t *bytes = small_file(&size);
+    jem_context_destroy(context);
+    jem__safetensors *set;
+    jem_model *model;
+    for (int64_t i = 0; i + 8 < size; i++)
+        if (!memcmp(bytes + i, "checksum", 8)) bytes[i] = 'C'; /* not the checksum any more */
+    OK(jem__safetensors_load_memory(&set, bytes, size, "file"));
+    OK(jem__safetensors_set_metadata(set, key, value));
+    OK(jem__safetensors_save(set, test_path("settings.safetensors")));
+    jem__safetensors_destroy(set);
+    OK(jem_context_create(&context, NULL));
+    jem_status status = jem_model_load(&model, context, test_path("settings.safetensors"));
+    jem_model_destroy(model);
+    jem_context_destroy(context);
+    free(bytes);
+    return status;
+}
+
+START_TEST(hostile_settings)
+{
+    ck_assert_int_eq(load_with("note", "a\" b"), JEM_OK);
+    ck_assert_int_eq(load_with("norm_momentum", "0.8"), JEM_OK);
+    ck_assert_int_eq(load_with("activation", "relu|silu"), JEM_ERROR_FORMAT);
+    ck_assert_int_eq(load_with("norm_momentum", "0.9\" model.check_input=0 model.norm=\"batch"),
+                     JEM_ERROR_FORMAT);
+    ck_assert_int_eq(load_with("norm_momentum", "0.9\""), JEM_ERROR_FORMAT);
+}
+END_TEST
+
+/* Nothing is written that could not be read. */
+START_TEST(long_keys)
+{
+    char key[300];
+    int64_t size;
+    jem_model *model = small_model(), *again;
+    memset(key, 'k', sizeof key);
+    key[252] = 0;
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_metadata_set(model, key, "v"), "251 bytes");
+    key[251] = 0;
+    OK(jem_model_metadata_set(model, key, "v"));
+    OK(jem_model_save_memory(model, NULL, 0, &size));
+    uint8_t *bytes = malloc((size_t)size);
+    OK(jem_model_save_memory(model, bytes, size, &size));
+    OK(jem_model_load_memory(&again, context, bytes, size));
+    ck_assert_int_eq(jem_model_metadata_get(again, key, NULL, 0), 1);
+    jem_model_destroy(again);
+    jem_model_destroy(model);
+    jem_context_destroy(context);
+    free(bytes);
+}
+END_TEST
+
 /* A limit on file sizes stands for a full disk. */
 START_TEST(full_disk)
 {
@@ -134,4 +191,5 @@ START_TEST(folders_that_refuse)
 }
 END_TEST
 
-TESTS("model_file", truncated, flipped_bits, full_disk, folders_that_refuse)
+TESTS("model_file", truncated, flipped_bits, hostile_settings, long_keys, full_disk,
+      folders_that_refuse)
