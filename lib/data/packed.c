@@ -7,6 +7,7 @@
 #include "data/dataset.h"
 #include "format/safetensors.h"
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 typedef struct packed {
@@ -25,11 +26,22 @@ static int64_t run_length(const int64_t *indices, int64_t n)
     return length;
 }
 
-static jem_status check_image(const packed *p, int64_t index, const uint8_t *bytes, int64_t size)
+static jem_status check_image(const packed *p, jem_type type, int64_t index, const uint8_t *bytes,
+                              int64_t size)
 {
-    if (jem__packed_sum(0, bytes, size) == p->checksums[index]) return JEM_OK;
-    return jem__fail(JEM_ERROR_FORMAT, "%s: image %" PRId64 " is damaged (its checksum differs)",
-                     jem__view_path(p->view), index);
+    if (jem__packed_sum(0, bytes, size) != p->checksums[index])
+        return jem__fail(JEM_ERROR_FORMAT,
+                         "%s: image %" PRId64 " is damaged (its checksum differs)",
+                         jem__view_path(p->view), index);
+    for (int64_t i = 0; type == JEM_TYPE_F32 && i < size / 4; i++) {
+        float value;
+        memcpy(&value, bytes + 4 * i, sizeof value);
+        if (!isfinite(value))
+            return jem__fail(JEM_ERROR_FORMAT,
+                             "%s: image %" PRId64 " has a non-finite value at index %" PRId64,
+                             jem__view_path(p->view), index, i);
+    }
+    return JEM_OK;
 }
 
 static jem_status fetch(const jem__store *s, const int64_t *indices, int64_t n, void *pixels,
@@ -43,7 +55,7 @@ static jem_status fetch(const jem__store *s, const int64_t *indices, int64_t n, 
         int64_t some = run_length(indices + i, n - i);
         JEM__TRY(jem__view_read(p->view, to, some * size, p->images + indices[i] * size));
         for (int64_t j = 0; j < some; j++, to += size)
-            JEM__TRY(check_image(p, indices[i + j], to, size));
+            JEM__TRY(check_image(p, s->type, indices[i + j], to, size));
         i += some;
     }
     return JEM_OK;

@@ -1,4 +1,5 @@
 /* Packed files: what was written comes back, from any source; damage is named. */
+#include "data/packed.h"
 #include "format/safetensors.h"
 #include "helpers.h"
 #include <math.h>
@@ -197,6 +198,52 @@ START_TEST(damaged)
 }
 END_TEST
 
+/* A file whose checksums are right and whose content is not. */
+START_TEST(hostile)
+{
+    enum { N = 4, IMAGE = 60, TABLE = 4 * N };
+    const char *path = test_path("hostile.jem");
+    const float none = NAN;
+    uint32_t sum;
+    int64_t size;
+    float x[N * 15];
+    jem_dataset *d = floats(N);
+    OK(jem_dataset_save(d, path));
+    jem_dataset_destroy(d);
+    uint8_t *bytes = test_get(path, &size);
+    uint8_t *seal = bytes + size - 8, *sums = seal - TABLE, *labels = sums - TABLE,
+            *images = labels - N * IMAGE;
+
+    memcpy(images + IMAGE + 8, &none, sizeof none); /* of image 1 */
+    sum = jem__packed_sum(0, images + IMAGE, IMAGE);
+    memcpy(sums + 4, &sum, 4);
+    sum = jem__packed_sum(0, labels, 2 * TABLE);
+    memcpy(seal + 4, &sum, 4);
+    test_put(path, bytes, size);
+    OK(open_packed(&d, path, ""));
+    FAILS(JEM_ERROR_FORMAT, jem_dataset_read(d, 0, N, x, N * 15, NULL),
+          "image 1 has a non-finite value at index 2");
+    jem_dataset_destroy(d);
+
+    char *classes = NULL;
+    for (uint8_t *at = bytes; at < images - 12; at++)
+        if (!memcmp(at, "\"classes\":\"1\"", 13)) classes = (char *)at;
+    ck_assert_ptr_nonnull(classes);
+    memcpy(classes, "\"classes\":\"0\"", 13);
+    sum = jem__packed_sum(0, bytes, images - bytes);
+    memcpy(seal, &sum, 4);
+    test_put(path, bytes, size);
+    FAILS(JEM_ERROR_FORMAT, open_packed(&d, path, ""), "expected a number in 1..65536");
+    free(bytes);
+
+    const uint8_t pixel = 0;
+    const int32_t label = 65536;
+    OK(jem_dataset_create(&d, context, &pixel, JEM_TYPE_U8, &label, 1, 1, 1, 1));
+    FAILS(JEM_ERROR_ARGUMENT, jem_dataset_save(d, path), "65537 classes");
+    jem_dataset_destroy(d);
+}
+END_TEST
+
 /* The file shrinks, or its bytes change, while it is open. */
 START_TEST(changes_later)
 {
@@ -228,7 +275,7 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {round_trip, same_batches, damaged, changes_later, NULL};
+    const TTest *const tests[] = {round_trip, same_batches, damaged, hostile, changes_later, NULL};
     context = test_context(2);
     int result = test_run("packed", tests);
     jem_context_destroy(context);
