@@ -10,7 +10,7 @@ run="${RUN:-runs/glyphs}"
 sh examples/install-deps.sh
 # Without the tests, which need more packages; tests/run.sh turns them on in the same folder.
 [ -f "$build/build.ninja" ] || meson setup "$build" -Dtests=false -Dbench=false "$@"
-ninja -C "$build" examples/cli/jem
+ninja -C "$build"
 jem="$build/examples/cli/jem"
 
 if [ -f "$run/summary.json" ]; then

@@ -13,7 +13,8 @@ static const command accuracy = {
 static const command calibration = {
     "eval calibration",
     "Accuracy, NLL, Brier score, and the expected calibration error with the reliability\n"
-    "in 20 equal bins of the largest class probability.",
+    "in 20 equal bins of the largest class probability, at temperature 1; of a model that\n"
+    "jem calibrate was at, NLL and calibration error with its temperature too.",
     EVAL_SOURCES,
     drawing,
     COUNT(drawing),
@@ -91,28 +92,53 @@ static int draw(const eval_work *w, const evaluation *e, const char *note)
                             e->bin_count, e->ece);
 }
 
-static int report(eval_work *w, int bins)
+static void print_errors(json *out, const evaluation *e)
+{
+    json_number(out, "accuracy", e->accuracy);
+    json_number(out, "nll", e->nll);
+    json_number(out, "brier", e->brier);
+}
+
+/* With the temperature that jem calibrate left in the model, if it did. */
+static int print_calibrated(json *out, const eval_work *w, const float *logits, const int32_t *y)
+{
+    jem_config *kept;
+    evaluation e;
+    double t = 1;
+    TRY(model_calibration(w->model, &kept));
+    if (!kept) return 0;
+    int code = check(jem_config_get_f64(kept, "calibration.temperature", &t));
+    jem_config_destroy(kept);
+    if (code) return code;
+    TRY(evaluate_scaled(logits, y, w->set.count, w->classes, t, &e));
+    json_number(out, "temperature", t);
+    json_number(out, "nll_calibrated", e.nll);
+    json_number(out, "ece_calibrated", e.ece);
+    return 0;
+}
+
+static int run_accuracy(eval_work *w)
 {
     evaluation e;
     json out;
     TRY(evaluate(&w->set, w->model, &e));
     eval_begin(&out, w);
-    json_number(&out, "accuracy", e.accuracy);
-    json_number(&out, "nll", e.nll);
-    json_number(&out, "brier", e.brier);
-    if (bins) print_bins(&out, &e);
+    print_errors(&out, &e);
+    eval_end(&out);
+    return 0;
+}
+
+static int calibrate(eval_work *w, const float *logits, const int32_t *y)
+{
+    evaluation e;
+    json out;
+    TRY(judge(logits, y, w->set.count, w->classes, &e));
+    eval_begin(&out, w);
+    print_errors(&out, &e);
+    TRY(print_calibrated(&out, w, logits, y));
+    print_bins(&out, &e);
     eval_end(&out);
     return draw(w, &e, "");
-}
-
-static int run_accuracy(eval_work *w)
-{
-    return report(w, 0);
-}
-
-static int run_calibration(eval_work *w)
-{
-    return report(w, 1);
 }
 
 static int fit(eval_work *w, const float *logits, const int32_t *y)
@@ -136,15 +162,25 @@ static int fit(eval_work *w, const float *logits, const int32_t *y)
     return draw(w, &after, note);
 }
 
-static int run_temperature(eval_work *w)
+static int with_logits(eval_work *w, int (*then)(eval_work *, const float *, const int32_t *))
 {
     float *logits = NULL;
     int32_t *y = NULL;
     int code = images_logits(&w->set, w->model, &logits, &y);
-    if (!code) code = fit(w, logits, y);
+    if (!code) code = then(w, logits, y);
     free(logits);
     free(y);
     return code;
+}
+
+static int run_calibration(eval_work *w)
+{
+    return with_logits(w, calibrate);
+}
+
+static int run_temperature(eval_work *w)
+{
+    return with_logits(w, fit);
 }
 
 int eval_accuracy(int argc, char **argv)

@@ -45,7 +45,8 @@ static const command self = {
     "SOURCE: glyphs (synthetic digits, no download), idx:DIR (MNIST's format), cifar:DIR,\n"
     "cifar100:DIR, svhn:DIR, png:DIR (a folder for each class), packed:FILE (see 'jem pack');\n"
     "options of generated sets follow, as in glyphs:size=32,channels=3.\n"
-    "--ood also takes letters, noise, uniform, constant.",
+    "--ood also takes letters, noise, uniform, constant. Interpolations of the test images and\n"
+    "uniform noise are always measured.",
     options,
     COUNT(options),
     &given.settings,

@@ -6,10 +6,12 @@
    features, `energy_output`; E(x,y) stays -f(x)[y].
 
    Images are contiguous float32 NCHW in [-1,1]; see jem_model_prepare.
-   Reading calls (everything up to "Parameters") may come from many threads at
-   once on one model; memory stays bounded because they share a pool of passes.
-   Calls that change the model (parameter_set, map/unmap, metadata_set, forwards of a
-   JEM_PASS_TRAIN, backwards to the parameters, optimizer and trainer steps) need it alone. */
+   Scoring, information, saving, cloning and prepare read: they may come from many
+   threads at once on one model; memory stays bounded because they share a pool of passes.
+   Calls that change the model need it alone: parameter_set, parameter_map and unmap,
+   gradient_map and gradient_zero, metadata_set, set_precision, calibrate, starts_fit and
+   starts_remove, forwards of a JEM_PASS_TRAIN, backwards to the parameters, optimizer and
+   trainer steps. */
 #ifndef JEM_MODEL_H
 #define JEM_MODEL_H
 
@@ -89,7 +91,7 @@ JEM_API int64_t jem_model_metadata_key(const jem_model *model, int64_t index, ch
 
    x [n,C,H,W] in [-1,1]; y [n] class numbers or NULL. x may leave its range by a
    margin, as Langevin chains do; data that looks like 0..255 is refused unless
-   model.check_input is 0. Errors: ARGUMENT (NULL; a label outside 0..classes-1; a
+   the model was made with model.check_input=0 (a loaded model always refuses). Errors: ARGUMENT (NULL; a label outside 0..classes-1; a
    non-finite or far out-of-range input, named by image and index), SHAPE
    (capacity), MEMORY, BACKEND. */
 
