@@ -50,11 +50,8 @@
 static inline const char *test_data(const char *name)
 {
     static char path[4096];
-    const char *root = getenv("JEM_TEST_DATA"), *source = getenv("JEM_SOURCE");
-    if (root)
-        snprintf(path, sizeof path, "%s/%s", root, name);
-    else
-        snprintf(path, sizeof path, "%s/../shared/%s", source ? source : ".", name);
+    const char *root = getenv("JEM_TEST_DATA");
+    snprintf(path, sizeof path, "%s/%s", root ? root : "$JEM_TEST_DATA", name);
     if (access(path, R_OK) == 0) return path;
     printf("SKIP: no %s\n", path);
     return NULL;

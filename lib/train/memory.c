@@ -8,6 +8,22 @@ static int64_t positive(int64_t bytes)
     return bytes > 0 ? bytes : 0;
 }
 
+/* With an average, validation is of a model of its own that comes and goes. */
+static jem_status validating(jem_trainer *t, int64_t *bytes)
+{
+    jem_context *context = jem__model_context(t->model);
+    jem_model *copy;
+    int64_t before, with;
+    if (!t->average.values) return jem__validation_bytes(&t->validation, t->model, bytes);
+    JEM__TRY(jem_context_memory(context, &before, NULL));
+    JEM__TRY(jem_model_clone(&copy, t->model));
+    jem_status status = jem__validation_bytes(&t->validation, copy, bytes); /* compiles */
+    if (!status) status = jem_context_memory(context, &with, NULL);
+    jem_model_destroy(copy);
+    if (!status) *bytes += with - before;
+    return status;
+}
+
 /* The sampler draws for p(x), then for p(x,y); the passes learn from what was drawn. */
 static jem_status missing(jem_trainer *t, int64_t *bytes)
 {
@@ -22,7 +38,7 @@ static jem_status missing(jem_trainer *t, int64_t *bytes)
     JEM__TRY(jem__pass_learn_bytes(t->pass, sizes, 4, &more));
     *bytes += positive(more);
     if (t->validation.data) {
-        JEM__TRY(jem__validation_bytes(&t->validation, t->model, &more));
+        JEM__TRY(validating(t, &more));
         *bytes += positive(more);
     }
     return JEM_OK;

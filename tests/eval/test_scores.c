@@ -200,6 +200,9 @@ START_TEST(refined_copies)
           "capacity");
     FAILS(JEM_ERROR_ARGUMENT,
           jem_eval_refined_logits(model, x, M, INT64_MAX / 4, config, logits, M * K), "first");
+    OK(jem_config_parse(config, "sampler.steps=1 sampler.noise=1000"));
+    FAILS(JEM_ERROR_DIVERGED, jem_eval_refined_logits(model, x, M, 0, config, logits, M * K),
+          "left the range");
     jem_config_destroy(config);
     drop();
 }

@@ -4,7 +4,7 @@
 usage: make_golden.py [--reference DIR] [OUT]
 
 An independent implementation in PyTorch (Debian's python3-torch), in double precision, rounded to float32 in the end;
-run with /usr/bin/python3. With --reference (default: ../shared/reference beside the project) it first checks
+run with /usr/bin/python3. With --reference it first checks
 itself against the values of the original code found there. Fixed seeds, one thread: the same files every time.
 
 Names in a file:
@@ -371,7 +371,7 @@ def make(path, seed, depth, norm, activation, classes, shape, n, kind, loop=True
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     args = sys.argv[1:]
-    reference = os.path.join(here, "../../../shared/reference")
+    reference = ""
     if args[:1] == ["--reference"]:
         reference, args = args[1], args[2:]
     out = args[0] if args else here

@@ -120,6 +120,8 @@ START_TEST(told_before_the_run)
         "model.depth=16 model.widen_factor=2 loader.batch=32 trainer.px_batch=8 "
         "optimizer.name=sgd trainer.pxy=1 trainer.validation=50 trainer.validate_every=1 "
         "sampler.buffer=500",
+        "model.depth=16 model.widen_factor=4 loader.batch=8 trainer.ema=0.9 "
+        "trainer.validation=250 trainer.validate_every=1 sampler.buffer=50",
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         result r = measure(cases[i]);

@@ -1,6 +1,6 @@
 /* The network, the energies, the Langevin chain and the training objective
    against stored values: tests/golden (see make_golden.py) and, where present,
-   what the original code computed (../shared/reference). */
+   what the original code computed ($JEM_TEST_DATA/reference). */
 #include "format/safetensors.h"
 #include "helpers.h"
 #include <math.h>
