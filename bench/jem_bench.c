@@ -128,6 +128,16 @@ static int set_option(bench_options *o, const char *name, const char *value)
     return 1;
 }
 
+static void print_help(void)
+{
+    puts("usage: jem_bench [--depth 16] [--width 2] [--batch 64] [--norm none|batch]\n"
+         "         [--precision f32|bf16|auto] [--convolution exact|fast|direct]\n"
+         "         [--activation leaky_relu|relu|silu] [--sample-mode eval|train] [--steps 20]\n"
+         "         [--repeat 5] [--threads 2] [--only PART,...]\n"
+         "One JSON line per measurement. Parts (the head of bench/jem_bench.c tells more):");
+    for (const struct part *part = parts; part->name; part++) printf("  %s\n", part->name);
+}
+
 /* Runs the comma-separated parts of o->only. */
 static int run(const bench_options *o)
 {
@@ -181,6 +191,10 @@ int main(int argc, char **argv)
                        .only = "check,forward,sgld_step,jem_step",
                        .fuse = 1};
     for (int i = 1; i < argc; i += 2) {
+        if (strcmp(argv[i], "--help") == 0) {
+            print_help();
+            return 0;
+        }
         if (i + 1 == argc) {
             fprintf(stderr, "jem_bench: %s: a value is missing\n", argv[i]);
             return 2;

@@ -20,14 +20,14 @@ JEM_API void jem_array_destroy(jem_array *array);
    data stays the array's: valid until it is destroyed. Errors: ARGUMENT. */
 JEM_API jem_status jem_array_info(const jem_array *array, jem_type *type, int64_t *dimensions,
                                   int64_t *shape, const void **data);
-/* Writes a C-order array of 0 to 8 dimensions as .npy, atomically. Errors: ARGUMENT, IO,
-   MEMORY. */
+/* Writes a C-order array of 0 to 8 dimensions as .npy, atomically. Errors: ARGUMENT, SHAPE
+   (a negative size), IO, MEMORY. */
 JEM_API jem_status jem_array_save(const char *path, const void *data, jem_type type,
                                   int64_t dimensions, const int64_t *shape);
 /* Writes n images [n,c,h,w] in [-1,1], c 1 or 3, as one PNG: a grid of
    `columns` columns, images enlarged by the whole factor `scale` (>= 1), with
    a gap of `gap` pixels (>= 0). Values outside [-1,1] are clamped.
-   Errors: ARGUMENT, IO, MEMORY. */
+   Errors: ARGUMENT, FORMAT (a picture larger than PNG's readers take), IO, MEMORY. */
 JEM_API jem_status jem_array_save_png(const char *path, const float *x, int64_t n, int64_t c,
                                       int64_t h, int64_t w, int64_t columns, int64_t scale,
                                       int64_t gap);

@@ -48,8 +48,7 @@ typedef struct jem_log {
    the host's OpenMP settings, affinity and signal mask stay as they are. Nothing is
    logged. After a fork the child's calls on it and on what was made from it return
    JEM_ERROR_FORK; it may destroy them, and make a context of its own.
-   Errors: ARGUMENT, CONFIG, MEMORY, BACKEND (oneDNN at run time is of another
-   major version than at build time). MEMORY is also that no thread could be started. */
+   Errors: ARGUMENT, MEMORY, also where no thread could be started. */
 JEM_API jem_status jem_context_create(jem_context **context, const jem_config *config);
 
 /* The same with the host's allocator and log sink; either may be NULL. Both tables are

@@ -95,7 +95,7 @@ JEM_API jem_status jem_dataset_subset(jem_dataset **subset, jem_dataset *dataset
 JEM_API jem_status jem_dataset_split(jem_dataset **first, jem_dataset **second,
                                      jem_dataset *dataset, int64_t n, uint64_t seed);
 /* per_class images of each class, chosen by seed. Errors: ARGUMENT (a class with
-   fewer is named), MEMORY. */
+   fewer is named), MEMORY, those of reading the labels. */
 JEM_API jem_status jem_dataset_balanced(jem_dataset **subset, jem_dataset *dataset,
                                         int64_t per_class, uint64_t seed);
 /* As many images of the same shape, all of label 0, that stand for what a model has not seen:

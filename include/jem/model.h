@@ -35,7 +35,8 @@ JEM_API jem_status jem_model_create(jem_model **model, jem_context *context,
    of the key model.<entry>, except that widths and classes are read off the
    tensors. F32, F16 and BF16 tensors are accepted; tensors that the network
    does not use are kept and saved again. Errors: ARGUMENT, IO, FORMAT (a
-   missing or misshapen tensor is named with what was expected), MEMORY. */
+   missing or misshapen tensor is named with what was expected), MEMORY, BACKEND
+   (oneDNN at run time is of another major version than at build time). */
 JEM_API jem_status jem_model_load(jem_model **model, jem_context *context, const char *path);
 JEM_API jem_status jem_model_load_memory(jem_model **model, jem_context *context, const void *bytes,
                                          int64_t size);
@@ -91,9 +92,9 @@ JEM_API int64_t jem_model_metadata_key(const jem_model *model, int64_t index, ch
 
    x [n,C,H,W] in [-1,1]; y [n] class numbers or NULL. x may leave its range by a
    margin, as Langevin chains do; data that looks like 0..255 is refused unless
-   the model was made with model.check_input=0 (a loaded model always refuses). Errors: ARGUMENT (NULL; a label outside 0..classes-1; a
-   non-finite or far out-of-range input, named by image and index), SHAPE
-   (capacity), MEMORY, BACKEND. */
+   the model was made with model.check_input=0 (a loaded model always refuses). Errors: ARGUMENT
+   (NULL; a label outside 0..classes-1; a non-finite or far out-of-range input, named by image and
+   index), SHAPE (capacity), MEMORY, BACKEND. */
 
 /* logits [n,classes] */
 JEM_API jem_status jem_model_logits(jem_model *model, const float *x, int64_t n, float *logits,

@@ -76,7 +76,7 @@ JEM_API jem_status jem_pass_energy(const jem_pass *pass, float *energy);
 /* jem_pass_backward for a loss of E(x), whichever it is: denergy [n] are the
    loss's derivatives by E(x), and dlogits [n,classes] (NULL: none) those by the
    logits beside that. The contrastive loss of p(x) has denergy = 1/n on data and
-   -1/n on samples. */
+   -1/n on samples. Errors: those of jem_pass_backward. */
 JEM_API jem_status jem_pass_backward_energy(jem_pass *pass, const float *dlogits,
                                             const float *denergy, jem_gradient what, float *dx);
 

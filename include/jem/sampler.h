@@ -37,7 +37,8 @@ JEM_API void jem_sampler_destroy(jem_sampler *sampler);
    all images; sampler.start_images (512; 0: all) of them give the covariance, whose
    relative error by that choice is 19 % on MNIST and 14 % on CIFAR-10 (Frobenius norm).
    Without this call starts come from what the model carries: see jem/starts.h.
-   Errors: ARGUMENT, SHAPE (other image shape), STATE (a class without images). */
+   Errors: ARGUMENT, SHAPE (other image shape), STATE (a class without images), MEMORY,
+   those of reading the data. */
 JEM_API jem_status jem_sampler_set_data(jem_sampler *sampler, jem_dataset *data);
 
 /* Draws n samples from the replay buffer: slots are chosen with replacement (of
@@ -93,7 +94,7 @@ JEM_API jem_status jem_sampler_stats(const jem_sampler *sampler, double *distanc
                                      double *age);
 
 /* Stops a running call at its next step (JEM_CANCELLED), or else the next call. An atomic
-   store: any thread, and signal handlers. */
+   store: any thread, and signal handlers. NULL is fine. */
 JEM_API void jem_sampler_cancel(jem_sampler *sampler);
 
 #ifdef __cplusplus

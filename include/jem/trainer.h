@@ -46,7 +46,7 @@ typedef struct jem_trainer_callbacks {
 /* Keys: trainer.* loader.* sampler.* optimizer.*. data is used for p(x) and
    p(y|x), through two loaders. Errors: ARGUMENT (a class without images or with
    fewer than trainer.labels_per_class), CONFIG, SHAPE (images or labels that do not
-   fit the model), MEMORY, BACKEND. */
+   fit the model), MEMORY, BACKEND, those of reading the data. */
 JEM_API jem_status jem_trainer_create(jem_trainer **trainer, jem_model *model, jem_dataset *data,
                                       const jem_config *config);
 /* Lets go of it; NULL is fine. Any thread. */
@@ -78,7 +78,7 @@ JEM_API jem_status jem_trainer_step(jem_trainer *trainer);
    for a struct_size that is too small. */
 JEM_API jem_status jem_trainer_run(jem_trainer *trainer, const jem_trainer_callbacks *callbacks);
 /* Stops run or step at the next Langevin step or batch, or else the next such call. An
-   atomic store: any thread, and signal handlers. */
+   atomic store: any thread, and signal handlers. NULL is fine. */
 JEM_API void jem_trainer_cancel(jem_trainer *trainer);
 
 /* Complete steps so far, and the number to do. Outputs may be NULL. Errors: ARGUMENT. */
