@@ -74,6 +74,14 @@ put("model", "huge", json.dumps({"__metadata__": {
     "format": "jem", "depth": "1000", "widen_factor": "64", "channels": "4096",
     "classes": "65536", "height": "65536", "width": "65536"}}).encode())
 
+# settings that no setting may have: two choices at once, one more after a quote
+for name, entry, text in (("choices", "activation", "relu|silu"),
+                          ("quote", "norm_momentum", '0.9" model.check_input=0 model.norm="batch')):
+    odd = json.loads(model)
+    odd["__metadata__"].pop("checksum", None)
+    odd["__metadata__"][entry] = text
+    put("model", name, json.dumps(odd, separators=(",", ":")).encode())
+
 # checkpoint: the settings of fuzz_checkpoint.c
 with tempfile.TemporaryDirectory() as folder:
     subprocess.run(
@@ -156,6 +164,8 @@ put("config", "plain", b"model.depth=16 sampler.steps=20")
 put("config", "quoted", b'model.class_names="a b,c" optimizer.rate=1e-4\ttrainer.px=.5')
 put("config", "wrong", b"model.dept=16 loader.batch=-1")
 put("config", "preset", b"jem")
+put("config", "choices", b"model.norm=none|batch optimizer.name=adam|sgd")
+put("config", "quote", b'model.class_names="a"b" model.depth="16"loader.batch=3')
 
 # calls: a configuration, data, loader, model, sampler, pass, trainer, and then all of them
 begin = bytes([0, 0, 0, 0]) + bytes([1, 0, 0, 4, 1, 2, 3, 0, 0, 0, 0, 0, 0, 1])
