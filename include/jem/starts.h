@@ -34,8 +34,8 @@ extern "C" {
 JEM_API jem_status jem_model_starts_fit(jem_model *model, jem_dataset *data,
                                         const jem_config *config);
 
-/* What the model carries: rank (0: none), size in the file in bytes, and the share of the
-   data's variance (0..1) that lies in the factor; the rest is independent noise of each
+/* What the model carries: rank, size in the file in bytes (0: it carries none), and the share of
+   the data's variance (0..1) that lies in the factor; the rest is independent noise of each
    pixel. Outputs may be NULL. Errors: ARGUMENT, FORMAT (tensors starts.* that do not fit
    the model), MEMORY. */
 JEM_API jem_status jem_model_starts_info(const jem_model *model, int64_t *rank, int64_t *bytes,

@@ -183,12 +183,12 @@ static jem_status check_count(const char *function, int64_t n)
 
 /* ---- Starts, shared among the workers ---- */
 
-/* Image i of x is start number index(i), or is left alone if fresh[i] is 0. */
+/* Image i of x is a start of kind fresh[i], or is left alone if that is negative. */
 typedef struct start_run {
     const jem_sampler *sampler;
     const int32_t *y, *fresh; /* either may be NULL */
-    const int64_t *slot;      /* of fresh == JEM__START_SLOT */
-    int64_t first;            /* of the others */
+    const int64_t *slot;      /* where fresh */
+    int64_t first;            /* number of image 0's start, but for JEM__START_SLOT: the slot */
     float *x;
 } start_run;
 
@@ -202,10 +202,9 @@ static jem_status start_task(void *user, int64_t i, int64_t worker)
     if (run->fresh) {
         kind = run->fresh[i];
         if (kind < 0) return JEM_OK;
-        if (kind == JEM__START_SLOT) {
-            index = (uint64_t)run->slot[i];
-            y = jem__buffer_class(&s->buffer, run->slot[i]);
-        }
+        if (kind == JEM__START_SLOT) index = (uint64_t)run->slot[i];
+        /* A chain of any class stays in that of its block. */
+        if (y < 0) y = jem__buffer_class(&s->buffer, run->slot[i]);
     }
     return jem__start_draw(&s->starts, kind, index, y, run->x + i * s->image);
 }

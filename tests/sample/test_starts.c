@@ -3,6 +3,7 @@
 #include "helpers.h"
 #include "model/model.h"
 #include "sample/factor.h"
+#include "sample/sampler.h"
 #include <math.h>
 
 /* An odd shape, so that nothing depends on squares or multiples. */
@@ -398,6 +399,56 @@ START_TEST(training_leaves_them_in_the_model)
 }
 END_TEST
 
+/* Two classes of 8x8 images, about -v and v. */
+static jem_dataset *two_classes(jem_context *context, float v)
+{
+    float pixels[80 * 64];
+    int32_t y[80];
+    jem_dataset *data;
+    for (int i = 0; i < 80; i++) {
+        y[i] = i % 2;
+        for (int j = 0; j < 64; j++)
+            pixels[i * 64 + j] = (i % 2 ? v : -v) + (i / 2 % 2 ? 0.1F : -0.1F);
+    }
+    OK(jem_dataset_create(&data, context, pixels, JEM_TYPE_F32, y, 80, 1, 8, 8));
+    return data;
+}
+
+START_TEST(restarts_stay_in_their_class)
+{
+    /* Chains of p(x) in a buffer of blocks by class: every one restarts. */
+    enum { SLOTS = 20, DRAWS = 40 };
+    jem_context *context = test_context(1);
+    jem_dataset *data = two_classes(context, 0.5F);
+    jem_config *config;
+    jem_model *model;
+    jem_sampler *sampler;
+    jem__sampler_state state;
+    float x[DRAWS * 64];
+    OK(jem_config_create(&config));
+    OK(jem_config_parse(config, "model.classes=2 model.channels=1 model.height=8 model.width=8 "
+                                "sampler.start=gaussian sampler.buffer=20 sampler.restart=1 "
+                                "sampler.steps=1 sampler.step_size=1e-6 sampler.noise=0"));
+    OK(jem_model_create(&model, context, config));
+    OK(jem_sampler_create(&sampler, model, config));
+    OK(jem_sampler_set_data(sampler, data));
+    OK(jem__sampler_by_class(sampler));
+    OK(jem_sampler_draw(sampler, NULL, DRAWS, x, INT64_MAX));
+    OK(jem__sampler_state_of(sampler, &state));
+    for (int64_t slot = 0; slot < SLOTS; slot++) {
+        double sum = 0;
+        if (state.age[slot] < 0) continue; /* never drawn */
+        for (int j = 0; j < 64; j++) sum += (double)state.buffer[slot * 64 + j] / 64;
+        ck_assert_double_eq_tol(sum, slot < SLOTS / 2 ? -0.5 : 0.5, 0.4);
+    }
+    jem_sampler_destroy(sampler);
+    jem_dataset_destroy(data);
+    jem_model_destroy(model);
+    jem_config_destroy(config);
+    jem_context_destroy(context);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {the_factor_is_the_best_of_its_rank,
@@ -408,6 +459,7 @@ int main(void)
                             tensors_that_do_not_fit_are_refused,
                             data_must_fit,
                             training_leaves_them_in_the_model,
+                            restarts_stay_in_their_class,
                             NULL};
     return test_run("starts", tests);
 }
