@@ -97,7 +97,8 @@ const jem__key jem__keys[] = {
     F("optimizer.clip", "0", 0, 1e12, "largest global gradient norm; 0: none"),
     F("optimizer.sam_rho", "0", 0, 1e6, "SAM: length of the ascent before each gradient; 0: off"),
     I("optimizer.sam_adaptive", "0", 0, 1, "SAM: ascend in proportion to the weights"),
-    I("optimizer.head_only", "0", 0, 1, "only the output layers learn, the rest is frozen"),
+    I("optimizer.head_only", "0", 0, 1,
+      "only the output layers learn; the rest is frozen and as in evaluation"),
 
     I("trainer.iterations", "1000", 0, 1000000000, "training steps"),
     F("trainer.px", "1", 0, 1e6, "weight of log p(x)"),

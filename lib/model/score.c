@@ -44,7 +44,7 @@ jem_status jem__model_check(const jem_model *model, const char *function, const 
         if (low < -far_outside || high > far_outside)
             return jem__fail(JEM_ERROR_ARGUMENT,
                              "%s: image %" PRId64 " got values %g..%g, expected about -1..1 "
-                             "(model.check_input=0 accepts them)",
+                             "(a model made with model.check_input=0 accepts them)",
                              function, i, (double)low, (double)high);
     }
     for (int64_t i = 0; y && i < n; i++)

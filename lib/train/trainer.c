@@ -193,6 +193,7 @@ static jem_status set_starts(jem_trainer *t, jem_dataset *labelled, const jem_co
 static jem_status make_sampler(jem_trainer *t, jem_dataset *labelled, const jem_config *work)
 {
     JEM__TRY(jem_sampler_create(&t->sampler, t->model, work));
+    if (t->head_only) jem__sampler_evaluate(t->sampler); /* the network that learns */
     /* Chains of E(x,y) tell nothing about a head's E(x). */
     if (t->px > 0 && jem__sampler_conditional(t->sampler) && jem__model_has_head(t->model))
         return jem__fail(JEM_ERROR_CONFIG,

@@ -229,6 +229,10 @@ START_TEST(frozen_body)
     const char *settings = "optimizer.head_only=1 model.norm=batch model.dropout=0.3 "
                            "optimizer.weight_decay=0.1 optimizer.rate=0.01 trainer.iterations=8";
     ck_assert(agrees(settings, settings, JEM_PASS_HEAD));
+    /* Chains see the network that learns, whatever their mode. */
+    char training[256];
+    snprintf(training, sizeof training, "%s sampler.mode=training", settings);
+    ck_assert(agrees(training, settings, JEM_PASS_HEAD));
     /* What is computed for the body beside that changes nothing. */
     ck_assert(agrees(settings, settings, JEM_PASS_GRADIENT));
     tiny t = tiny_of(2, settings);
