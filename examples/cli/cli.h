@@ -92,8 +92,10 @@ typedef struct command {
     const char *name, *summary, *notes;
     const option *options;
     int64_t count;
-    settings *settings;   /* NULL: takes none */
-    const char *sections; /* of the registry that it reads: "sampler context" */
+    settings *settings; /* NULL: takes none */
+    /* Of the registry: those that it reads, and keys of them that it sets itself, as
+       "sampler dataset !dataset.split". */
+    const char *sections;
 } command;
 
 /* Returns 0 to go on, or -1 when help was printed, or an exit code. */

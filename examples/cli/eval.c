@@ -1,5 +1,6 @@
 /* jem eval NAME: opens what its subcommands measure. */
 #include "eval.h"
+#include "draw.h"
 #include <string.h>
 
 eval_given given;
@@ -79,7 +80,11 @@ int eval_run(const command *self, int argc, char **argv, int (*run)(eval_work *)
     eval_work w = {0};
     int code = options_parse(self, argc, argv);
     if (code) return code < 0 ? 0 : code;
-    code = open_all(&w);
+    if (given.picture && !page_suffix(given.picture)) {
+        fail("--picture: got '%s', expected a name that ends in .png, .pdf or .svg", given.picture);
+        code = CODE_USAGE;
+    }
+    if (!code) code = open_all(&w);
     if (!code) code = run(&w);
     images_close(&w.set);
     jem_model_destroy(w.model);

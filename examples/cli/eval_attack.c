@@ -81,7 +81,7 @@ static int parse_eps(double *eps, int64_t *count, int64_t most)
     }
     fail("--eps: got '%s', expected %s", mine.eps,
          most == 1 ? "a number >= 0, as 0.5 or 64/255"
-                   : "numbers >= 0, as 0.1,0.2 or 8/255,16/255");
+                   : "up to 32 numbers >= 0, as 0.1,0.2 or 8/255,16/255");
     return CODE_USAGE;
 }
 

@@ -12,7 +12,7 @@ static const char all_scores[] = "log_px,max_softmax,max_logit,neg_entropy,mass,
 static struct {
     const char *ood, *scores;
     int64_t bins;
-} mine;
+} mine = {.bins = 50};
 
 #define OOD_OPTIONS                                                                                \
     {"ood",     OPTION_TEXT, 1,                                                                    \
@@ -278,7 +278,7 @@ static void print_counts(json *out, const char *key, const int64_t *count, int64
 static void print_bins(json *out, const comparison *c, const pair *p)
 {
     double low = INFINITY, high = -INFINITY;
-    int64_t bins = mine.bins ? mine.bins : 50, count[MOST_BINS];
+    int64_t bins = mine.bins, count[MOST_BINS];
     range_of(p->in, p->n, &low, &high);
     range_of(p->out, p->m, &low, &high);
     if (!(high > low)) high = low + 1; /* one value only */
@@ -298,7 +298,7 @@ static int count_all(comparison *c)
 
 static int run_histograms(eval_work *w)
 {
-    if (mine.bins > MOST_BINS) {
+    if (mine.bins < 1 || mine.bins > MOST_BINS) {
         fail("--bins: got %" PRId64 ", expected 1..%d", mine.bins, MOST_BINS);
         return CODE_USAGE;
     }

@@ -10,7 +10,7 @@ enum { PIECE = 256 };
 static struct {
     const char *samples, *features, *reference, *probabilities;
     int64_t parts;
-} mine;
+} mine = {.parts = 10};
 
 #define SAMPLE_OPTIONS                                                                             \
     {"model", OPTION_TEXT, 0, &given.model, "FILE", "the model whose features or classes judge"},  \
@@ -198,7 +198,7 @@ static int score(eval_work *w, rows *p)
 {
     double mean, deviation;
     json out;
-    int64_t parts = mine.parts ? mine.parts : 10;
+    int64_t parts = mine.parts;
     TRY(mine.probabilities ? rows_load(p, mine.probabilities) : rows_of_samples(p, w, 1));
     for (int64_t i = 0; !mine.probabilities && i < p->n; i++) softmax(p->own + i * p->d, p->d);
     TRY(check(jem_eval_inception(p->values, p->n, p->d, parts, &mean, &deviation)));

@@ -97,7 +97,7 @@ int settings_set(jem_config *config, const char *key, const char *value)
     return code;
 }
 
-/* ---- Help ---- */
+/* ---- Which settings a command reads ---- */
 
 static int in_sections(const char *key, const char *sections)
 {
@@ -109,6 +109,17 @@ static int in_sections(const char *key, const char *sections)
     }
     return 0;
 }
+
+static int decides(const command *c, const char *pair, size_t length)
+{
+    for (const char *at = c->sections; (at = strchr(at, '!'));) {
+        size_t n = strcspn(++at, " ");
+        if (n == length && !strncmp(at, pair, n)) return 1;
+    }
+    return 0;
+}
+
+/* ---- Help ---- */
 
 int options_help_settings(const char *section)
 {
@@ -174,14 +185,15 @@ static void print_help(const command *c)
     if (c->notes) printf("\n%s\n", c->notes);
     if (c->settings) {
         printf("\nSettings (details: jem help settings):\n");
-        for (const char *at = c->sections; *at; at += strspn(at, " ")) {
+        for (const char *at = c->sections; *at && *at != '!'; at += strspn(at, " ")) {
             size_t n = strcspn(at, " ");
             printf("  %.*s.*%*s", (int)n, at, (int)(n < 12 ? 12 - n : 1), "");
             const char *name;
             int64_t column = 16;
             for (int64_t i = 0; i < jem_config_key_count(); i++) {
                 jem_config_key_info(i, &name, NULL, NULL, NULL, NULL);
-                if (strncmp(name, at, n) || name[n] != '.') continue;
+                if (strncmp(name, at, n) || name[n] != '.' || decides(c, name, strlen(name)))
+                    continue;
                 if (column + (int64_t)strlen(name + n) > 78) {
                     printf("\n%16s", "");
                     column = 16;
@@ -334,12 +346,17 @@ static int check_sections(const command *c)
     for (int64_t i = 0; c->settings && i < c->settings->count; i++) {
         const char *pair = c->settings->pairs[i];
         size_t length = strcspn(pair, "=");
+        if (decides(c, pair, length)) {
+            fail("jem %s decides %.*s itself (see 'jem %s --help')", c->name, (int)length, pair,
+                 c->name);
+            return CODE_USAGE;
+        }
         int reads = in_sections(pair, c->sections) || !is_key(pair, length);
         for (int64_t k = 0; k < c->count && !reads; k++)
             reads = c->options[k].kind == OPTION_KEY && is_name(c->options[k].target, pair, length);
         if (reads) continue;
-        fail("jem %s reads no %.*s: expected settings of: %s", c->name, (int)length, pair,
-             c->sections);
+        fail("jem %s reads no %.*s: expected settings of: %.*s", c->name, (int)length, pair,
+             (int)strcspn(c->sections, "!"), c->sections);
         return CODE_USAGE;
     }
     return 0;

@@ -9,7 +9,7 @@ static struct {
     int64_t count, per_class, best, strip_rows;
     int as_trained, by_class, captions, compact;
     settings settings;
-} given = {.strip_rows = 10};
+} given;
 
 static const option options[] = {
     {"model", OPTION_TEXT, 1, &given.model, "FILE", "the model, safetensors"},
@@ -60,7 +60,7 @@ static const command self = {
     options,
     COUNT(options),
     &given.settings,
-    "sampler dataset context"};
+    "sampler dataset context !sampler.buffer !sampler.conditional !dataset.split"};
 
 typedef struct work {
     jem_context *context;
@@ -90,6 +90,10 @@ static int check_options(void)
         return wrong("output", given.output, "a name that ends in .npy, .png, .pdf or .svg");
     if (given.strip && !page_suffix(given.strip))
         return wrong("strip", given.strip, "a name that ends in .png, .pdf or .svg");
+    if (given.captions && has_suffix(given.output, ".npy"))
+        return options_exclude("--captions is for pictures: --output names a .npy file");
+    if (given.strip_rows && !given.strip)
+        return options_exclude("--strip-chains says how many chains --strip FILE shows");
     if (given.start_from && strcmp(given.start_from, "uniform") &&
         strcmp(given.start_from, "gaussian"))
         return wrong("start-from", given.start_from,
@@ -359,7 +363,7 @@ static int run(work *k)
     TRY(check_best(k));
     const chains c = {k->sampler, k->x, k->y, k->n, k->c, k->h, k->w, k->steps};
     k->made = k->n;
-    if (given.strip) TRY(strip_begin(&k->strip, &c, given.strip_rows));
+    if (given.strip) TRY(strip_begin(&k->strip, &c, given.strip_rows ? given.strip_rows : 10));
     TRY(chains_walk(&c, given.strip ? &k->strip : NULL));
     return finish(k, &c);
 }

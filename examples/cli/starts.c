@@ -26,7 +26,7 @@ static const command self = {
     options,
     COUNT(options),
     &given.settings,
-    "sampler dataset context"};
+    "sampler dataset context !dataset.split"};
 
 static int tell(const jem_model *model, const char *path)
 {

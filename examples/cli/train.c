@@ -50,7 +50,8 @@ static const command self = {
     options,
     COUNT(options),
     &given.settings,
-    "model loader sampler optimizer trainer dataset context"};
+    "model loader sampler optimizer trainer dataset context !dataset.split !model.classes "
+    "!model.channels !model.height !model.width"};
 
 typedef struct run {
     jem_config *config;
@@ -280,6 +281,10 @@ static int check_sets(const run *r)
 static int set_up(run *r)
 {
     if (!given.log_every) given.log_every = 1;
+    if (saves.seconds < 0) {
+        fail("--checkpoint-seconds: got %g, expected seconds >= 0", saves.seconds);
+        return CODE_USAGE;
+    }
     if (given.resume && (given.preset || given.init || given.overwrite))
         return options_exclude(
             "--resume goes on with the run's settings and weights: it excludes --preset, "

@@ -87,6 +87,9 @@ grep -q '"sampler.steps": 2' out || bad "--steps does not go over --as-trained"
 for eps in '' 0.1, -1 nan 1/0 0.1x; do
     fails 2 "eps: got" "$jem" eval attack "$@" "--eps=$eps"
 done
+fails 2 'up to 32 numbers' "$jem" eval attack "$@" --eps "$(seq -s, 33)"
+fails 2 'picture: got .*q.jpg' "$jem" eval attack "$@" --eps 0.1 --picture q.jpg
+fails 2 'bins: got 0' "$jem" eval histograms "$@" --ood uniform --bins 0
 fails 2 'ends in .npy or .png' "$jem" eval attack "$@" --eps 0.1 --output a.gif
 fails 2 'eps is missing' "$jem" eval distance "$@"
 fails 2 "got 'l1'" "$jem" eval attack "$@" --eps 0.1 --norm l1

@@ -126,6 +126,12 @@ done
 works '' "$jem" sample --model "$model" --as-trained --steps 9 --per-class 1 --output without.npy
 same with.npy without.npy
 works '' "$jem" sample --model "$model" --as-trained --steps 0 --count 2 --strip still.png --output still.npy
+fails 2 'strip-chains says' "$jem" sample --model "$model" --strip-chains 3 --output e.png
+fails 2 'captions is for pictures' "$jem" sample --model "$model" --captions --output e.npy
+for key in sampler.buffer sampler.conditional; do
+    fails 2 "decides $key itself" "$jem" sample --model "$model" --$key=1 --output e.png
+done
+works 'mode restart' "$jem" sample --help
 fails 2 'strip.*expected a name' "$jem" sample --model "$model" --strip s.gif --output e.png
 [ -e e.png ] && bad "e.png after a failure"
 ls | grep -q 'tmp\|~' && bad "a temporary file stays: $(ls)"

@@ -33,6 +33,9 @@ works 'model.safetensors on' "$jem" train --data $data $tiny --init whole/best.s
 works 'accuracy' "$jem" train --data letters:size=12,limit=120 $tiny --init whole/best.safetensors \
     --iterations 1 --output letters
 grep -q 'class_output.weight: not in the model to begin with' err || bad "letters: $(cat err)"
+fails 2 'decides dataset.split itself' "$jem" train --data $data $tiny --dataset.split=test --output other
+fails 2 'decides model.classes itself' "$jem" train --data $data $tiny --set model.classes=3 --output other
+fails 2 'checkpoint-seconds: got -5' "$jem" train --data $data $tiny --checkpoint-seconds -5 --output other
 fails 1 'none.safetensors' "$jem" train --data $data $tiny --init none.safetensors --output other
 fails 1 'is of class' "$jem" train --data glyphs:size=12,limit=5 $tiny --output other2
 fails 1 'trainer.labels_per_class.*images' "$jem" train --data $data $tiny \
