@@ -12,8 +12,8 @@
    uses nothing that an own loop could not.
 
    trainer.validation images, chosen by loader.seed, are held out of training. Every
-   trainer.validate_every steps they judge the model (its average where trainer.ema
-   has one), and the best model so far is kept. Test data
+   trainer.validate_every steps, and after the last, they judge the model (its average
+   where trainer.ema has one), and the best model so far is kept. Test data
    takes no part in a run. trainer.labels_per_class images of each class, chosen by
    loader.seed, make up the labelled batches; p(x) sees all. */
 #ifndef JEM_TRAINER_H

@@ -29,12 +29,7 @@ jem_status jem__validation_read(jem__validation *v, const jem_config *config, je
         return JEM_OK;
     }
     v->every = jem__config_i64(config, "trainer.validate_every");
-    if (v->every > jem__config_i64(config, "trainer.iterations"))
-        return jem__fail(JEM_ERROR_CONFIG,
-                         "trainer.validate_every: got %" PRId64
-                         ", expected at most trainer.iterations (%" PRId64
-                         "): no validation would take place",
-                         v->every, jem__config_i64(config, "trainer.iterations"));
+    v->last = jem__config_i64(config, "trainer.iterations");
     v->by_nll = strcmp(jem__config_str(config, "trainer.best"), "nll") == 0;
     v->results[JEM__ACCURACY] = v->results[JEM__NLL] = NAN;
     v->results[JEM__BEST_ACCURACY] = v->results[JEM__BEST_NLL] = NAN;
@@ -53,7 +48,7 @@ void jem__validation_clear(jem__validation *v)
 
 int32_t jem__validation_due(const jem__validation *v, int64_t step)
 {
-    return v->data && step > v->step && step % v->every == 0;
+    return v->data && step > v->step && (step % v->every == 0 || step == v->last);
 }
 
 /* ---- One validation ---- */

@@ -7,8 +7,8 @@
 #include <jem/model.h>
 
 typedef struct jem__validation {
-    jem_dataset *data; /* NULL: none */
-    int64_t every;
+    jem_dataset *data;   /* NULL: none */
+    int64_t every, last; /* steps between validations; the step that ends the run */
     int32_t by_nll;
     /* Of the last one and of the best one: after which step (0: none yet), and results. */
     int64_t step, best_step;
