@@ -60,7 +60,9 @@ JEM_API jem_status jem_sampler_draw_starts(jem_sampler *sampler, const int32_t *
 
 /* Moves chains that the caller owns by `steps` steps in place: x [n,C,H,W], y or
    NULL as for energies. first is the number of the first chain and step the
-   number of the first step, for the random numbers. Errors as for draw. */
+   number of the first step, for the random numbers: a trajectory in pieces is that in
+   one. At step 0 x is what a model takes; chains that go on may be anywhere. Errors as for
+   draw. */
 JEM_API jem_status jem_sampler_step(jem_sampler *sampler, float *x, const int32_t *y, int64_t n,
                                     int64_t first, int64_t step, int64_t steps);
 

@@ -31,6 +31,9 @@ jem_status jem__eval_shape_of(jem__eval_shape *shape, const jem_model *model);
 /* n >= 0 good images at x, and somewhere to write to. n = 0 needs nothing. */
 jem_status jem__eval_check_images(const char *function, const jem_model *model, const float *x,
                                   int64_t n, const void *out);
+/* A chain that ended beyond what the model takes is the chain's failure (DIVERGED), not an
+   argument's. first: the number of x's first chain. */
+jem_status jem__eval_check_reach(const jem_model *model, const float *x, int64_t n, int64_t first);
 /* Numbers of images first..first+n-1, of which each has so many chains of its own. */
 jem_status jem__eval_check_first(const char *function, int64_t first, int64_t n, int64_t chains);
 /* The images of a dataset have the model's shape and there is room for them. */

@@ -33,6 +33,17 @@ jem_status jem__eval_check_images(const char *function, const jem_model *model, 
     return jem__model_check(model, function, x, NULL, n); /* names images by their own index */
 }
 
+jem_status jem__eval_check_reach(const jem_model *model, const float *x, int64_t n, int64_t first)
+{
+    jem__eval_shape s;
+    JEM__TRY(jem__eval_shape_of(&s, model));
+    for (int64_t i = 0; i < n; i++)
+        if (jem__model_check(model, "refine", x + i * s.image, NULL, 1) != JEM_OK)
+            return jem__fail(JEM_ERROR_DIVERGED,
+                             "refine: chain %" PRId64 " left the range of images", first + i);
+    return JEM_OK;
+}
+
 jem_status jem__eval_check_first(const char *function, int64_t first, int64_t n, int64_t chains)
 {
     int64_t most = INT64_MAX / chains;

@@ -65,17 +65,6 @@ static void add_noise(const jem__refiner *r, float *x, int64_t copy, int64_t rou
     }
 }
 
-/* A chain beyond what the model takes is the chain's failure, not an argument's. */
-static jem_status check_reach(const jem__refiner *r, int64_t copies, int64_t first)
-{
-    for (int64_t i = 0; i < copies; i++)
-        if (jem__model_check(r->model, "refine", r->x + i * r->shape.image, NULL, 1) != JEM_OK)
-            return jem__fail(JEM_ERROR_DIVERGED,
-                             "refine: the chain of copy %" PRId64 " left the range of images",
-                             first + i);
-    return JEM_OK;
-}
-
 static void mean_of_copies(const jem__refiner *r, int64_t n, float *logits)
 {
     int64_t k = r->shape.classes;
@@ -96,7 +85,7 @@ jem_status jem__refiner_run(jem__refiner *r, const float *x, int64_t n, int64_t 
         add_noise(r, r->x + i * image, first + i, round);
     }
     JEM__TRY(jem_sampler_step(r->sampler, r->x, NULL, copies, first, round * r->steps, r->steps));
-    JEM__TRY(check_reach(r, copies, first));
+    JEM__TRY(jem__eval_check_reach(r->model, r->x, copies, first));
     JEM__TRY(jem_model_logits(r->model, r->x, copies, r->logits, copies * r->shape.classes));
     mean_of_copies(r, n, logits);
     return JEM_OK;

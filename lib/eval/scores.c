@@ -78,7 +78,8 @@ static jem_status run_mass(jem__scorer *s, const float *x, int64_t n, int64_t nu
 static jem_status refine(jem__scorer *s, const float *x, int64_t n, int64_t number)
 {
     memcpy(s->moved, x, (size_t)(n * s->shape.image) * sizeof *x);
-    return jem_sampler_step(s->sampler, s->moved, NULL, n, number, 0, s->steps);
+    JEM__TRY(jem_sampler_step(s->sampler, s->moved, NULL, n, number, 0, s->steps));
+    return jem__eval_check_reach(s->model, s->moved, n, number);
 }
 
 /* The measure before minus after. */

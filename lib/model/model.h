@@ -30,6 +30,9 @@ int32_t jem__model_has_head(const jem_model *model); /* E(x) is an energy head's
 /* Refuses non-finite or far out-of-range x, and labels outside the classes (y may be NULL). */
 jem_status jem__model_check(const jem_model *model, const char *function, const float *x,
                             const int32_t *y, int64_t n);
+/* The same of images on their way: they may be anywhere. */
+jem_status jem__model_check_chain(const jem_model *model, const char *function, const float *x,
+                                  const int32_t *y, int64_t n);
 
 /* Logits [n,classes] and energies E(x) [n] of good images, by one forward pass. */
 jem_status jem__model_outputs(jem_model *model, const float *x, int64_t n, float *logits,

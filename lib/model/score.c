@@ -21,38 +21,65 @@ static int64_t first_bad(const float *x, int64_t n)
     return -1;
 }
 
-jem_status jem__model_check(const jem_model *model, const char *function, const float *x,
-                            const int32_t *y, int64_t n)
+static jem_status check_finite(const char *function, const float *x, int64_t i, int64_t image)
 {
-    const jem__image in = model->graph.input;
-    int64_t image = in.c * in.h * in.w;
-    JEM__TRY(jem__check_count(function, "n", n, image * (int64_t)sizeof *x));
-    for (int64_t i = 0; i < n; i++) {
-        const float *at = x + i * image;
-        int64_t bad = first_bad(at, image);
-        if (bad >= 0)
-            return jem__fail(JEM_ERROR_ARGUMENT,
-                             "%s: image %" PRId64 ", value %" PRId64
-                             " is %g, expected a finite number",
-                             function, i, bad, (double)at[bad]);
-        if (!model->check_input) continue;
-        float low = 0, high = 0;
-        for (int64_t j = 0; j < image; j++) {
-            low = at[j] < low ? at[j] : low;
-            high = at[j] > high ? at[j] : high;
-        }
-        if (low < -far_outside || high > far_outside)
-            return jem__fail(JEM_ERROR_ARGUMENT,
-                             "%s: image %" PRId64 " got values %g..%g, expected about -1..1 "
-                             "(a model made with model.check_input=0 accepts them)",
-                             function, i, (double)low, (double)high);
+    int64_t bad = first_bad(x + i * image, image);
+    if (bad < 0) return JEM_OK;
+    return jem__fail(JEM_ERROR_ARGUMENT,
+                     "%s: image %" PRId64 ", value %" PRId64 " is %g, expected a finite number",
+                     function, i, bad, (double)x[i * image + bad]);
+}
+
+static jem_status check_range(const char *function, const float *x, int64_t i, int64_t image)
+{
+    float low = 0, high = 0;
+    for (int64_t j = i * image; j < (i + 1) * image; j++) {
+        low = x[j] < low ? x[j] : low;
+        high = x[j] > high ? x[j] : high;
     }
+    if (low >= -far_outside && high <= far_outside) return JEM_OK;
+    return jem__fail(JEM_ERROR_ARGUMENT,
+                     "%s: image %" PRId64 " got values %g..%g, expected about -1..1 "
+                     "(a model made with model.check_input=0 accepts them)",
+                     function, i, (double)low, (double)high);
+}
+
+static jem_status check_labels(const jem_model *model, const char *function, const int32_t *y,
+                               int64_t n)
+{
     for (int64_t i = 0; y && i < n; i++)
         if (y[i] < 0 || y[i] >= model->graph.classes)
             return jem__fail(JEM_ERROR_ARGUMENT,
                              "%s: label %" PRId64 " is %d, expected 0..%" PRId64, function, i, y[i],
                              model->graph.classes - 1);
     return JEM_OK;
+}
+
+static jem_status check_images(const jem_model *model, const char *function, const float *x,
+                               int64_t n, int32_t range)
+{
+    const jem__image in = model->graph.input;
+    int64_t image = in.c * in.h * in.w;
+    JEM__TRY(jem__check_count(function, "n", n, image * (int64_t)sizeof *x));
+    for (int64_t i = 0; i < n; i++) {
+        JEM__TRY(check_finite(function, x, i, image));
+        if (range) JEM__TRY(check_range(function, x, i, image));
+    }
+    return JEM_OK;
+}
+
+jem_status jem__model_check(const jem_model *model, const char *function, const float *x,
+                            const int32_t *y, int64_t n)
+{
+    JEM__TRY(check_images(model, function, x, n, model->check_input));
+    return check_labels(model, function, y, n);
+}
+
+jem_status jem__model_check_chain(const jem_model *model, const char *function, const float *x,
+                                  const int32_t *y, int64_t n)
+{
+    JEM__TRY(check_images(model, function, x, n, 0));
+    return check_labels(model, function, y, n);
 }
 
 static jem_status check_call(const jem_model *model, const char *function, const float *x,

@@ -286,7 +286,9 @@ jem_status jem_sampler_step(jem_sampler *s, float *x, const int32_t *y, int64_t 
                          step, steps);
     if (n == 0) return JEM_OK;
     JEM__REQUIRE(x, "jem_sampler_step");
-    JEM__TRY(jem__model_check(s->model, "jem_sampler_step", x, y, n));
+    /* A chain that goes on is no less free than between the steps of one call. */
+    JEM__TRY(
+        (step ? jem__model_check_chain : jem__model_check)(s->model, "jem_sampler_step", x, y, n));
     return walk(s, x, y, n, (uint64_t)first, step, steps);
 }
 

@@ -203,6 +203,10 @@ START_TEST(refined_copies)
     OK(jem_config_parse(config, "sampler.steps=1 sampler.noise=1000"));
     FAILS(JEM_ERROR_DIVERGED, jem_eval_refined_logits(model, x, M, 0, config, logits, M * K),
           "left the range");
+    static const char *const refined[] = {"refine_log_px", "refine_mass", "refine_distance"};
+    for (int i = 0; i < 3; i++)
+        FAILS(JEM_ERROR_DIVERGED, jem_eval_score(model, refined[i], x, M, 0, config, one),
+              "left the range");
     jem_config_destroy(config);
     drop();
 }

@@ -292,6 +292,15 @@ START_TEST(steps_in_parts)
     OK(jem_sampler_step(b.sampler, parts, NULL, N, 40, 2, 4));
     ck_assert_int_eq(memcmp(whole, parts, sizeof whole), 0);
     bench_end(&b);
+    /* Far outside too: where a step begins is a matter of the chain. */
+    b = bench_of(1, "sampler.noise=40");
+    memcpy(parts, whole, sizeof whole);
+    OK(jem_sampler_step(b.sampler, whole, NULL, N, 40, 0, 2));
+    OK(jem_sampler_step(b.sampler, parts, NULL, N, 40, 0, 1));
+    OK(jem_sampler_step(b.sampler, parts, NULL, N, 40, 1, 1));
+    ck_assert_int_eq(memcmp(whole, parts, sizeof whole), 0);
+    FAILS(JEM_ERROR_ARGUMENT, jem_sampler_step(b.sampler, parts, NULL, N, 40, 0, 1), "-1..1");
+    bench_end(&b);
 }
 END_TEST
 
