@@ -51,12 +51,17 @@ static int32_t is_temporary(const char *entry, const char *name)
            strspn(entry + n + 5, "0123456789.") == strlen(entry + n + 5);
 }
 
-/* A file that can be locked has lost its writer. */
+/* A file that can be locked has lost its writer; or it has its name by now, and this one is
+   another's. */
 static void remove_if_left(int folder, const char *entry)
 {
+    struct stat locked, named;
     int fd = openat(folder, entry, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) return;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) unlinkat(folder, entry, 0);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &locked) == 0 &&
+        fstatat(folder, entry, &named, AT_SYMLINK_NOFOLLOW) == 0 && locked.st_dev == named.st_dev &&
+        locked.st_ino == named.st_ino)
+        unlinkat(folder, entry, 0);
     close(fd);
 }
 
@@ -154,24 +159,50 @@ static int32_t same_file(const char *a, const char *b)
     return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* path.1 becomes path.2 and so on; then path is path.1 as well: it is already where a commit
-   got so far and no further. */
+static const char *numbered(const jem__writer *w, char *name, int64_t i)
+{
+    snprintf(name, (size_t)w->room, "%s.%lld", w->path, (long long)i);
+    return name;
+}
+
+/* The first of path.1, path.2, ... that is free, at most path.keep: that one is nobody's, or what
+   an earlier commit could not remove. */
+static jem_status find_free(const jem__writer *w, int64_t *free)
+{
+    struct stat info;
+    for (*free = 1; *free < w->keep; ++*free) {
+        if (lstat(numbered(w, w->older, *free), &info)) {
+            if (errno == ENOENT) return JEM_OK;
+            return refused(w->older, "look at");
+        }
+        if (!S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode))
+            return jem__fail(JEM_ERROR_IO, "%s: cannot replace: not a regular file", w->older);
+    }
+    return JEM_OK;
+}
+
+/* Before the new file is in place nothing is removed: any of the older ones may be the only good
+   one. path.1 becomes path.2 and so on, up to the first free name; then path is path.1 as well: it
+   is already where a commit got so far and no further. */
 static jem_status shift(const jem__writer *w)
 {
     char *from = w->older, *to = w->older + w->room;
-    snprintf(to, (size_t)w->room, "%s.1", w->path);
-    if (w->keep > 1 && same_file(w->path, to)) return JEM_OK;
-    for (int64_t i = w->keep - 1; i > 1; i--) {
-        snprintf(from, (size_t)w->room, "%s.%lld", w->path, (long long)(i - 1));
-        snprintf(to, (size_t)w->room, "%s.%lld", w->path, (long long)i);
-        if (rename(from, to) && errno != ENOENT) return refused(to, "rename");
-    }
-    if (w->keep < 2) return JEM_OK;
-    snprintf(to, (size_t)w->room, "%s.1", w->path);
-    if (unlink(to) && errno != ENOENT) return refused(to, "remove");
-    if (link(w->path, to) == 0 || errno == ENOENT) return JEM_OK;
-    /* A file system without hard links: for a moment there is path.1 alone. */
+    int64_t free;
+    struct stat info;
+    if (w->keep < 2 || lstat(w->path, &info) || S_ISDIR(info.st_mode)) return JEM_OK;
+    if (same_file(w->path, numbered(w, to, 1))) return JEM_OK;
+    JEM__TRY(find_free(w, &free));
+    for (int64_t i = free; i > 1; i--)
+        if (rename(numbered(w, from, i - 1), numbered(w, to, i))) return refused(to, "rename");
+    if (link(w->path, numbered(w, to, 1)) == 0) return JEM_OK;
+    /* A file system without hard links: for a moment there is path.1 and no path. */
     return rename(w->path, to) ? refused(to, "rename") : JEM_OK;
+}
+
+/* The one that is too many. If it stays, the next commit has it for a free name. */
+static void drop(const jem__writer *w)
+{
+    if (w->keep > 1) unlink(numbered(w, w->older, w->keep));
 }
 
 /* Makes the rename itself durable. Not every file system can sync a folder. */
@@ -196,6 +227,7 @@ jem_status jem__writer_commit(jem__writer *w)
         jem__free(w->temporary);
         w->temporary = NULL;
         status = sync_folder(folder, w->path);
+        if (!status) drop(w);
     }
     if (folder >= 0) close(folder);
     jem__writer_abandon(w);

@@ -171,6 +171,47 @@ START_TEST(older_files_are_kept)
 }
 END_TEST
 
+/* Whatever of the older files is the good one stays until the new one is in place. */
+START_TEST(nothing_goes_before_the_new_file)
+{
+    jem__writer *writer;
+    char name[4300];
+    in_folder("older");
+    write_text("one", 3);
+    write_text("two", 3);
+    write_text("three", 3);
+    /* A temporary file that is gone stops the last rename, after all others. */
+    for (int i = 0; i < 3; i++) {
+        OK(jem__writer_open(&writer, path));
+        jem__writer_keep(writer, 3);
+        snprintf(name, sizeof name, "%s.tmp.%ld.0", path, (long)getpid());
+        ck_assert_int_eq(unlink(name), 0);
+        FAILS(JEM_ERROR_IO, jem__writer_commit(writer), "rename");
+        ck_assert(holds("", "three") && holds(".1", "three"));
+        ck_assert(holds(".2", "two") && holds(".3", "one"));
+    }
+    write_text("four", 3);
+    ck_assert(holds("", "four") && holds(".1", "three") && holds(".2", "two") && holds(".3", NULL));
+    /* Without path nothing has to move. */
+    ck_assert_int_eq(unlink(path), 0);
+    write_text("five", 3);
+    ck_assert(holds("", "five") && holds(".1", "three") && holds(".2", "two"));
+    /* Names up to a gap move, and what is too many goes last. */
+    in_folder("gap");
+    write_text("one", 4);
+    write_text("two", 4);
+    write_text("three", 4);
+    snprintf(name, sizeof name, "%s.1", path);
+    ck_assert_int_eq(unlink(name), 0);
+    write_text("four", 4);
+    ck_assert(holds("", "four") && holds(".1", "three") && holds(".2", "one"));
+    write_text("five", 4);
+    write_text("six", 4);
+    ck_assert(holds(".1", "five") && holds(".2", "four") && holds(".3", "three"));
+    ck_assert(holds(".4", NULL));
+}
+END_TEST
+
 /* Writers of one path do not see each other's bytes: the last commit wins whole. */
 START_TEST(two_writers)
 {
@@ -206,4 +247,4 @@ START_TEST(what_killed_writers_left_is_removed)
 END_TEST
 
 TESTS("file", reading, gzip, writing_is_atomic, only_files_are_replaced, older_files_are_kept,
-      two_writers, what_killed_writers_left_is_removed)
+      nothing_goes_before_the_new_file, two_writers, what_killed_writers_left_is_removed)

@@ -1,7 +1,7 @@
 /* A training run that can be killed: kill_child DIR RECIPE [KIND NTH]
 
-   Resumes DIR/run if it is there, saves after every second step and says so in
-   DIR/saved, ends with DIR/model. With KIND and NTH it kills itself in the middle of
+   Resumes DIR/run, or the newest of DIR/run.1 and on that is whole, saves after every second step
+   and says so in DIR/saved, ends with DIR/model. With KIND and NTH it kills itself in the middle of
    call number NTH of that kind. */
 #include "faults/inject.h"
 #include "faults/recipes.h"
@@ -20,6 +20,15 @@ static void say(const char *where, int64_t step)
 static const char *folder;
 static int recipe;
 
+static void resume(jem_trainer *trainer, const char *file)
+{
+    for (int i = 0; i <= VERSIONS; i++) {
+        char name[4310];
+        snprintf(name, sizeof name, i ? "%s.%d" : "%s", file, i);
+        if (access(name, F_OK) == 0 && jem_trainer_resume(trainer, name) == JEM_OK) return;
+    }
+}
+
 START_TEST(run)
 {
     char file[4300], model[4300];
@@ -27,7 +36,7 @@ START_TEST(run)
     snprintf(file, sizeof file, "%s/run", folder);
     snprintf(model, sizeof model, "%s/model", folder);
     tiny t = tiny_of(1 + recipe % 2, recipes[recipe]);
-    if (access(file, F_OK) == 0) OK(jem_trainer_resume(t.trainer, file));
+    resume(t.trainer, file);
     jem_status status = JEM_OK;
     while (status != JEM_END) {
         OK(jem_trainer_progress(t.trainer, &step, NULL));

@@ -2,7 +2,7 @@
 #ifndef JEM_TESTS_FAULTS_RECIPES_H
 #define JEM_TESTS_FAULTS_RECIPES_H
 
-enum { RECIPES = 3 };
+enum { RECIPES = 3, VERSIONS = 3 }; /* run.1 to run.VERSIONS may be there */
 
 static const char *const recipes[RECIPES] = {
     "trainer.iterations=24 trainer.keep=2",

@@ -2,7 +2,8 @@
 
    After each kill the newest checkpoint must be whole and no older than the last save
    that was reported; resumed until it is done, a run must end in the very file that the
-   run without kills ends in. */
+   run without kills ends in. Now and then the newest checkpoint is damaged after a kill:
+   then the one before must outlive all kills up to the next save. */
 #include "base/random.h"
 #include "faults/inject.h"
 #include "faults/recipes.h"
@@ -11,12 +12,13 @@
 #include <dirent.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
 static const char *child;
 static jem__random dice;
-static int64_t inside, at_random, finished, most;
+static int64_t inside, at_random, damaged, finished, most;
 static uint64_t seed = 1;
 
 static double now(void)
@@ -67,18 +69,67 @@ static int64_t counter(const jem__safetensors *set, const char *name)
     return value;
 }
 
-/* Progress as the child counts it; -1 if there is no checkpoint yet. */
-static int64_t progress_in(const char *folder)
+static void version_in(char *path, size_t size, const char *folder, int version)
+{
+    snprintf(path, size, version ? "%s/run.%d" : "%s/run", folder, version);
+}
+
+/* Progress of a checkpoint as the child counts it; -1 if it is not there or not whole. */
+static int64_t progress_of(const char *folder, int version)
 {
     char path[4300];
     jem__safetensors *set;
-    snprintf(path, sizeof path, "%s/run", folder);
-    if (access(path, F_OK)) return -1;
-    OK(jem__safetensors_load(&set, path));
-    OK(jem__safetensors_verify(set, path));
-    int64_t progress = 1000 * counter(set, "counter.rollbacks") + counter(set, "counter.step");
+    int64_t progress = -1;
+    version_in(path, sizeof path, folder, version);
+    if (access(path, F_OK) || jem__safetensors_load(&set, path) != JEM_OK) return -1;
+    if (jem__safetensors_verify(set, path) == JEM_OK)
+        progress = 1000 * counter(set, "counter.rollbacks") + counter(set, "counter.step");
     jem__safetensors_destroy(set);
     return progress;
+}
+
+/* Of the best one. */
+static int64_t progress_in(const char *folder)
+{
+    int64_t best = -1;
+    for (int i = 0; i <= VERSIONS; i++) {
+        int64_t progress = progress_of(folder, i);
+        best = progress > best ? progress : best;
+    }
+    return best;
+}
+
+static ino_t inode_of(const char *folder)
+{
+    char path[4300];
+    struct stat info;
+    version_in(path, sizeof path, folder, 0);
+    return stat(path, &info) ? 0 : info.st_ino;
+}
+
+static ino_t broken; /* the file that was damaged */
+
+/* Flips a bit of the newest checkpoint where another one is whole: what is saved is then that. */
+static void damage(const char *folder)
+{
+    char path[4300];
+    int64_t best = -1, size;
+    for (int i = 1; i <= VERSIONS; i++) {
+        int64_t progress = progress_of(folder, i);
+        if (progress < progress_of(folder, 0)) best = progress > best ? progress : best;
+    }
+    if (best < 0) return;
+    version_in(path, sizeof path, folder, 0);
+    uint8_t *bytes = test_get(path, &size);
+    FILE *f = fopen(path, "r+");
+    ck_assert(f && fseek(f, (long)(size / 2), SEEK_SET) == 0);
+    ck_assert(fputc(bytes[size / 2] ^ 4, f) != EOF && fclose(f) == 0);
+    free(bytes);
+    broken = inode_of(folder);
+    snprintf(path, sizeof path, "%s/saved", folder);
+    f = fopen(path, "a");
+    ck_assert(f && fprintf(f, "%d\n", (int)best) > 0 && fclose(f) == 0);
+    damaged++;
 }
 
 static int64_t reported(const char *folder)
@@ -105,6 +156,7 @@ static int entries(const char *folder, const char *part)
 static void check_folder(const char *folder)
 {
     int64_t have = progress_in(folder), said = reported(folder);
+    ck_assert(progress_of(folder, 0) >= 0 || inode_of(folder) == broken || !inode_of(folder));
     ck_assert_msg(have >= said, "the checkpoint is of %d, %d was saved", (int)have, (int)said);
     ck_assert_int_le(entries(folder, "run.tmp."), 1);
     ck_assert_int_le(entries(folder, "model.tmp."), 1);
@@ -116,10 +168,11 @@ static int kill_once(const char *folder, int recipe, double length)
     static const int kinds[] = {INJECT_WRITE, INJECT_WRITE, INJECT_WRITE,  INJECT_FSYNC,
                                 INJECT_LINK,  INJECT_OPEN,  INJECT_RENAME, INJECT_UNLINK};
     static const int calls[] = {500, 300, 60, 10, 4, 12, 6, 4};
-    int killed;
-    if (jem__random_below(&dice, 2)) {
-        uint32_t k = jem__random_below(&dice, 8);
-        int64_t nth = 1 + jem__random_below(&dice, (uint32_t)calls[k]);
+    int killed, exposed = broken && inode_of(folder) == broken;
+    if (exposed || jem__random_below(&dice, 2)) {
+        /* The first save over a damaged checkpoint is killed between its names. */
+        uint32_t k = exposed ? 4 + 2 * jem__random_below(&dice, 2) : jem__random_below(&dice, 8);
+        int64_t nth = 1 + jem__random_below(&dice, exposed ? 2 : (uint32_t)calls[k]);
         killed = wait_for(folder, start(folder, recipe, kinds[k], nth));
         inside += killed;
     } else {
@@ -132,6 +185,7 @@ static int kill_once(const char *folder, int recipe, double length)
         at_random += killed;
     }
     check_folder(folder);
+    if (killed && jem__random_below(&dice, 4) == 0) damage(folder);
     return killed;
 }
 
@@ -181,9 +235,10 @@ START_TEST(killed_runs_end_as_others_do)
     for (int r = 0; kills < most; r = (r + 1) % RECIPES)
         kills += survive(r, length[r], expected[r], size[r], most - kills);
     for (int r = 0; r < RECIPES; r++) free(expected[r]);
-    printf("kill: %d of %d kills survived (%d inside a call, %d at a random moment), %d runs "
-           "ended with the same bytes\n",
-           (int)kills, (int)kills, (int)inside, (int)at_random, (int)finished);
+    printf(
+        "kill: %d of %d kills survived (%d inside a call, %d at a random moment, %d of them with "
+        "a damaged checkpoint after it), %d runs ended with the same bytes\n",
+        (int)kills, (int)kills, (int)inside, (int)at_random, (int)damaged, (int)finished);
 }
 END_TEST
 
