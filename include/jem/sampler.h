@@ -35,7 +35,7 @@ JEM_API void jem_sampler_destroy(jem_sampler *sampler);
      x = mean_c + N_c^(-1/2) sum_i z_i (x_i - mean_c) + .01 e       z, e normal
    over N_c images of the class, which needs no covariance matrix. The mean is that of
    all images; sampler.start_images (512; 0: all) of them give the covariance, whose
-   relative error by that choice is 19 % on MNIST and 14 % on CIFAR-10 (Frobenius norm).
+   relative error by that choice is 18 % on MNIST and 14 % on CIFAR-10 (Frobenius norm).
    Without this call starts come from what the model carries: see jem/starts.h.
    Errors: ARGUMENT, SHAPE (other image shape), STATE (a class without images), MEMORY,
    those of reading the data. */
