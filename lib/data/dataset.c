@@ -60,7 +60,7 @@ jem_status jem__store_check(const char *function, jem_type type, int64_t n, int6
                          " (channels, height, width), expected at least 1x1x1",
                          function, c, h, w);
     if (!jem__multiply(c, h, image) || !jem__multiply(*image, w, image) ||
-        !jem__multiply(*image, n, &all) || !jem__multiply(all, sizeof(float), &all))
+        !jem__multiply(*image, n ? n : 1, &all) || !jem__multiply(all, sizeof(float), &all))
         return jem__fail(JEM_ERROR_SHAPE,
                          "%s: %" PRId64 " images of %" PRId64 "x%" PRId64 "x%" PRId64
                          " are more than can be addressed",

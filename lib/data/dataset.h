@@ -49,7 +49,8 @@ void jem__store_drop(jem__store *store);
 int64_t jem__store_image_bytes(const jem__store *store);
 /* Fetches all into memory and closes the source. */
 jem_status jem__store_hold(jem__store *store);
-/* Checks what describes the arrays; *image gets the elements of an image. */
+/* Checks what describes the arrays; *image gets the elements of an image, whose bytes can be
+   counted even where there are none. */
 jem_status jem__store_check(const char *function, jem_type type, int64_t n, int64_t c, int64_t h,
                             int64_t w, int64_t *image);
 /* Sets classes to the largest label + 1; refuses negative labels. */

@@ -114,6 +114,7 @@ static jem_status allocate(packing *p)
     p->piece_images = PIECE_BYTES / p->size;
     if (p->piece_images < 1) p->piece_images = 1;
     if (p->piece_images > MOST_IMAGES) p->piece_images = MOST_IMAGES;
+    if (p->piece_images > n) p->piece_images = n;
     JEM__TRY(jem__alloc(&p->piece, p->piece_images, p->size));
     JEM__TRY(jem__alloc(&p->labels, n, sizeof *p->labels));
     return jem__alloc(&p->checksums, n, sizeof *p->checksums);

@@ -1,4 +1,5 @@
 /* Packed files: what was written comes back, from any source; damage is named. */
+#include "base/memory.h"
 #include "data/packed.h"
 #include "format/safetensors.h"
 #include "helpers.h"
@@ -244,6 +245,54 @@ START_TEST(hostile)
 }
 END_TEST
 
+/* A file of no images of h x w floats, with checksums that are right. */
+static void put_empty(const char *path, int64_t h, int64_t w, const char *classes,
+                      const char *names)
+{
+    const int64_t shape[] = {0, h, w, 1}, none = 0, two = 2;
+    jem__safetensors *set;
+    jem__text text = {0};
+    OK(jem__safetensors_create(&set));
+    OK(jem__safetensors_set_metadata(set, "format", JEM__PACKED_FORMAT));
+    OK(jem__safetensors_set_metadata(set, "version", JEM__PACKED_VERSION));
+    OK(jem__safetensors_set_metadata(set, "classes", classes));
+    if (names) OK(jem__safetensors_set_metadata(set, "class_names", names));
+    OK(jem__safetensors_add(set, "images", "F32", 4, shape, NULL));
+    OK(jem__safetensors_add(set, "labels", "I32", 1, &none, NULL));
+    OK(jem__safetensors_add(set, "checksums", "U32", 1, &none, NULL));
+    OK(jem__safetensors_add(set, "seal", "U32", 1, &two, NULL));
+    OK(jem__safetensors_header(set, &text));
+    const uint32_t seal[] = {jem__packed_sum(0, text.bytes, text.length), 0};
+    FILE *f = fopen(path, "wb");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(fwrite(text.bytes, 1, (size_t)text.length, f), text.length);
+    ck_assert_int_eq(fwrite(seal, 1, sizeof seal, f), sizeof seal);
+    fclose(f);
+    jem__free(text.bytes);
+    jem__safetensors_destroy(set);
+}
+
+/* Images that nobody has may still be too large to be counted, and need no memory if they are
+   not. */
+START_TEST(no_images)
+{
+    const char *path = test_path("none.jem");
+    const int64_t large = (int64_t)1 << 30;
+    jem_dataset *d;
+    put_empty(path, 2 * large, 2 * large, "1", NULL);
+    FAILS(JEM_ERROR_SHAPE, open_packed(&d, path, ""), "more than can be addressed");
+    FAILS(JEM_ERROR_SHAPE,
+          jem_dataset_create(&d, context, NULL, JEM_TYPE_F32, NULL, 0, 1, 2 * large, 2 * large),
+          "more than can be addressed");
+    put_empty(path, large, large, "1", NULL);
+    for (int map = 0; map < 2; map++) {
+        OK(open_packed(&d, path, map ? "dataset.map=1" : ""));
+        OK(jem_dataset_save(d, path));
+        jem_dataset_destroy(d);
+    }
+}
+END_TEST
+
 /* The file shrinks, or its bytes change, while it is open. */
 START_TEST(changes_later)
 {
@@ -275,7 +324,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {round_trip, same_batches, damaged, hostile, changes_later, NULL};
+    const TTest *const tests[] = {round_trip, same_batches,  damaged, hostile,
+                                  no_images,  changes_later, NULL};
     context = test_context(2);
     int result = test_run("packed", tests);
     jem_context_destroy(context);

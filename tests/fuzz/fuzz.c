@@ -67,28 +67,76 @@ jem_context *fuzz_context(void)
     return context;
 }
 
+static void read_images(const jem_dataset *data)
+{
+    int64_t n, c, h, w, classes;
+    MUST(jem_dataset_info(data, &n, &c, &h, &w, &classes) == JEM_OK);
+    for (int64_t i = 0; i < n && i < 64; i++) {
+        float *x = malloc((size_t)(c * h * w) * sizeof *x);
+        int32_t y = -1;
+        MUST(x != NULL);
+        jem_status status = jem_dataset_read(data, i, 1, x, INT64_MAX, &y);
+        MUST(fuzz_fair(status));
+        if (!status) MUST(y >= 0 && y < classes);
+        free(x);
+    }
+}
+
+/* What was found good in the file is so in its copy, too. */
+static void check_copy(const jem_dataset *data, const jem_dataset *copy)
+{
+    int64_t one[5], other[5];
+    char name[2][64];
+    MUST(jem_dataset_info(data, one, one + 1, one + 2, one + 3, one + 4) == JEM_OK);
+    MUST(jem_dataset_info(copy, other, other + 1, other + 2, other + 3, other + 4) == JEM_OK);
+    MUST(memcmp(one, other, sizeof one) == 0);
+    for (int64_t k = 0; k < one[4]; k++) {
+        MUST(jem_dataset_class_name(data, k, name[0], 64) ==
+             jem_dataset_class_name(copy, k, name[1], 64));
+        MUST(strcmp(name[0], name[1]) == 0);
+    }
+    size_t image = (size_t)(one[1] * one[2] * one[3]) * sizeof(float);
+    for (int64_t i = 0; i < one[0] && i < 64; i++) {
+        float *x[2] = {malloc(image), malloc(image)};
+        int32_t y[2];
+        MUST(x[0] && x[1]);
+        MUST(jem_dataset_read(data, i, 1, x[0], INT64_MAX, &y[0]) == JEM_OK);
+        MUST(jem_dataset_read(copy, i, 1, x[1], INT64_MAX, &y[1]) == JEM_OK);
+        MUST(memcmp(x[0], x[1], image) == 0 && y[0] == y[1]);
+        free(x[0]);
+        free(x[1]);
+    }
+}
+
+/* Packs it and opens that. */
+static void pack(const jem_dataset *data)
+{
+    char path[256], source[300];
+    jem_dataset *copy;
+    snprintf(path, sizeof path, "%s", fuzz_path("copy.jem"));
+    snprintf(source, sizeof source, "packed:%s", path);
+    unlink(path);
+    jem_status status = jem_dataset_save(data, path);
+    MUST(fuzz_fair(status));
+    if (status) return;
+    MUST(jem_dataset_open(&copy, fuzz_context(), source, NULL) == JEM_OK);
+    check_copy(data, copy);
+    jem_dataset_destroy(copy);
+}
+
 void fuzz_dataset(const char *kind, const char *where, const char *settings)
 {
     char source[400];
     jem_config *config;
     jem_dataset *data;
-    int64_t n = 0, c, h, w, classes;
     MUST(jem_config_create(&config) == JEM_OK);
     MUST(jem_config_parse(config, settings) == JEM_OK);
     snprintf(source, sizeof source, "%s:%s", kind, where);
     jem_status status = jem_dataset_open(&data, fuzz_context(), source, config);
     MUST(fuzz_fair(status) && !data == (status != JEM_OK));
     fuzz_accepted += data != NULL;
-    if (data) MUST(jem_dataset_info(data, &n, &c, &h, &w, &classes) == JEM_OK);
-    for (int64_t i = 0; i < n && i < 64; i++) {
-        float *x = malloc((size_t)(c * h * w) * sizeof *x);
-        int32_t y = -1;
-        MUST(x != NULL);
-        status = jem_dataset_read(data, i, 1, x, INT64_MAX, &y);
-        MUST(fuzz_fair(status));
-        if (!status) MUST(y >= 0 && y < classes);
-        free(x);
-    }
+    if (data) read_images(data);
+    if (data && strcmp(kind, "packed") == 0) pack(data);
     jem_dataset_destroy(data);
     jem_config_destroy(config);
 }

@@ -47,7 +47,7 @@ size_t fuzz_data_size(const uint8_t *header, size_t size);
 /* One context for all inputs, with one thread. */
 jem_context *fuzz_context(void);
 
-/* Opens "KIND:WHERE", reads all there is, lets go. */
+/* Opens "KIND:WHERE", reads all there is, lets go; packed files are packed again first. */
 void fuzz_dataset(const char *kind, const char *where, const char *settings);
 
 #endif

@@ -159,6 +159,13 @@ with tempfile.TemporaryDirectory() as folder:
         put("packed", name, b"\0" + data)
         put("packed", name + "_repaired", b"\1" + data)
 
+# no images, each of 2^62 floats
+data = safetensors({"__metadata__": {"format": "jem-images", "version": "1", "classes": "1"},
+                    "images": tensor("F32", [0, 1 << 31, 1 << 31, 1], 0, 0),
+                    "labels": tensor("I32", [0], 0, 0), "checksums": tensor("U32", [0], 0, 0),
+                    "seal": tensor("U32", [2], 0, 8)}, b"")
+put("packed", "no_images", b"\0" + data + struct.pack("<II", zlib.crc32(data), 0))
+
 # config
 put("config", "plain", b"model.depth=16 sampler.steps=20")
 put("config", "quoted", b'model.class_names="a b,c" optimizer.rate=1e-4\ttrainer.px=.5')
