@@ -50,6 +50,9 @@ static jem_status read_shape(int64_t *shape, int64_t *bytes, int dimensions, con
         if (!jem__multiply(values, shape[i], &values))
             return jem__fail(JEM_ERROR_FORMAT, "%s: its dimensions overflow", path);
     }
+    if (shape[0] > INT32_MAX)
+        return jem__fail(JEM_ERROR_FORMAT, "%s: states %" PRId64 " entries, expected at most %d",
+                         path, shape[0], INT32_MAX);
     if (values > most_bytes - header)
         return jem__fail(JEM_ERROR_FORMAT,
                          "%s: states %" PRId64 " bytes, expected at most %" PRId64, path, values,

@@ -110,6 +110,26 @@ START_TEST(idx_gzip_and_other_spelling)
 }
 END_TEST
 
+/* 2^31 images of one pixel, or labels, are within the bound on bytes, and too many all the same:
+   the header is enough to tell. */
+START_TEST(idx_counts)
+{
+    static const uint8_t header[2][16] = {{0, 0, 8, 3, 0x80, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1},
+                                          {0, 0, 8, 1, 0x80, 0, 0, 0}};
+    static const char *const names[] = {"images-idx3", "labels-idx1"};
+    jem__images images;
+    char folder[4200], path[4300];
+    for (int i = 0; i < 2; i++) {
+        snprintf(folder, sizeof folder, "%s", idx_folder(names[i], 0x803, N, PIXELS, N));
+        snprintf(path, sizeof path, "%s/train-%s-ubyte", folder, names[i]);
+        test_put_new(path, header[i], i ? 8 : 16);
+        FAILS(JEM_ERROR_FORMAT, jem__idx_read(&images, folder, 0, 0),
+              "states 2147483648 entries, expected at most 2147483647");
+        ck_assert_ptr_null(images.pixels);
+    }
+}
+END_TEST
+
 /* Every bit of the image file's header, and every length of the file. */
 START_TEST(idx_damaged)
 {
@@ -225,4 +245,5 @@ START_TEST(png)
 }
 END_TEST
 
-TESTS("images", idx, idx_gzip_and_other_spelling, idx_damaged, cifar, cifar100_names, png)
+TESTS("images", idx, idx_gzip_and_other_spelling, idx_counts, idx_damaged, cifar, cifar100_names,
+      png)
