@@ -34,6 +34,7 @@ void jem__store_drop(jem__store *store)
     if (store->source) store->source->close(store);
     jem__free(store->pixels);
     jem__free(store->names);
+    jem__free(store->lines);
     jem__free(store->labels);
     jem__free(store);
 }
@@ -408,13 +409,24 @@ jem_status jem_dataset_read(const jem_dataset *dataset, int64_t first, int64_t n
     return JEM_OK;
 }
 
-/* Line k of a text, empty past its end, with the contract of jem_last_error. */
-static int64_t copy_line(const char *text, int64_t k, char *buffer, int64_t capacity)
+/* ---- Names of classes ---- */
+
+jem_status jem__store_find_names(jem__store *s, int64_t *count)
 {
-    for (; k > 0 && *text; k--) {
-        text += strcspn(text, "\n");
-        if (*text) text++;
+    const char *at = s->names;
+    JEM__TRY(jem__alloc(&s->lines, s->classes, sizeof *s->lines));
+    for (*count = 0; *at; ++*count) {
+        if (*count < s->classes) s->lines[*count] = at;
+        at += strcspn(at, "\n");
+        at += *at == '\n';
     }
+    for (int64_t k = *count; k < s->classes; k++) s->lines[k] = at; /* no name */
+    return JEM_OK;
+}
+
+/* The first line of a text, with the contract of jem_last_error. */
+static int64_t copy_line(const char *text, char *buffer, int64_t capacity)
+{
     int64_t length = (int64_t)strcspn(text, "\n");
     if (buffer && capacity > 0) {
         int64_t n = length < capacity ? length : capacity - 1;
@@ -437,7 +449,7 @@ int64_t jem_dataset_class_name(const jem_dataset *dataset, int64_t k, char *buff
                          dataset->store->classes - 1);
     snprintf(number, sizeof number, "%" PRId64, k);
     int64_t length =
-        dataset->store->names ? copy_line(dataset->store->names, k, buffer, capacity) : 0;
+        dataset->store->lines ? copy_line(dataset->store->lines[k], buffer, capacity) : 0;
     if (length) return length;
     const char *name = dataset->store->name ? dataset->store->name(k) : NULL;
     return jem__copy_text(name ? name : number, buffer, capacity);

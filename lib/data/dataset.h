@@ -29,6 +29,7 @@ struct jem__store {
     void *opened;                   /* the source's own */
     const char *(*name)(int64_t k); /* static names of classes */
     char *names;                    /* or a line for each, or neither: numbers */
+    const char **lines;             /* [classes] where each begins in names */
 };
 
 struct jem_dataset {
@@ -55,6 +56,9 @@ jem_status jem__store_check(const char *function, jem_type type, int64_t n, int6
                             int64_t w, int64_t *image);
 /* Sets classes to the largest label + 1; refuses negative labels. */
 jem_status jem__store_count_classes(jem__store *store, const char *function);
+
+/* Finds the lines of names, which may be fewer or more than classes; *count: how many. */
+jem_status jem__store_find_names(jem__store *store, int64_t *count);
 
 jem_dataset *jem__dataset_take(jem_dataset *dataset); /* one more reference */
 /* 1 if reading it runs the host's code: only on the thread inside a public call. */

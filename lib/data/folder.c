@@ -264,6 +264,7 @@ static jem_status channels(jem__store *s, const jem_config *config, int32_t colo
 /* Lines of class names. */
 static jem_status name_classes(jem__store *s, const list *classes)
 {
+    int64_t lines;
     s->classes = classes->count;
     JEM__TRY(jem__alloc(&s->names, classes->length + 1, 1));
     char *to = s->names;
@@ -275,7 +276,7 @@ static jem_status name_classes(jem__store *s, const list *classes)
         *to++ = '\n';
     }
     *to = 0;
-    return JEM_OK;
+    return jem__store_find_names(s, &lines);
 }
 
 /* DIR/train or DIR/test where there is such a folder. */

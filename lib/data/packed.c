@@ -110,6 +110,24 @@ static jem_status read_shape(jem__store *s, const jem__safetensors *set, const c
     return jem__store_check(path, s->type, s->n, s->c, s->h, s->w, &image);
 }
 
+static jem_status read_names(jem__store *s, const char *names, const char *path)
+{
+    int64_t count;
+    if (!(s->names = jem__strdup(names))) return JEM_ERROR_MEMORY;
+    JEM__TRY(jem__store_find_names(s, &count));
+    if (count != s->classes)
+        return jem__fail(JEM_ERROR_FORMAT,
+                         "%s: metadata class_names has %" PRId64 " lines, expected %" PRId64
+                         ", one for each class",
+                         path, count, s->classes);
+    for (int64_t k = 0; k < count; k++)
+        if (strcspn(s->lines[k], "\n") >= JEM__PACKED_NAME)
+            return jem__fail(JEM_ERROR_FORMAT,
+                             "%s: the name of class %" PRId64 " is longer than expected, %d bytes",
+                             path, k, JEM__PACKED_NAME - 1);
+    return JEM_OK;
+}
+
 static jem_status read_classes(jem__store *s, const jem__safetensors *set, const char *path)
 {
     const char *count = jem__safetensors_metadata(set, "classes");
@@ -125,8 +143,7 @@ static jem_status read_classes(jem__store *s, const jem__safetensors *set, const
             return jem__fail(JEM_ERROR_FORMAT,
                              "%s: label %" PRId32 " of image %" PRId64 ", expected 0..%" PRId64,
                              path, s->labels[i], i, s->classes - 1);
-    if (names && !(s->names = jem__strdup(names))) return JEM_ERROR_MEMORY;
-    return JEM_OK;
+    return names ? read_names(s, names, path) : JEM_OK;
 }
 
 static jem_status sum_header(uint32_t *sum, const jem__view *view, int64_t size)

@@ -28,7 +28,7 @@ static jem_status add_names(jem__safetensors *set, const jem_dataset *dataset)
     jem__text lines = {0};
     if (!s->name && !s->names) return JEM_OK;
     for (int64_t k = 0; k < s->classes; k++) {
-        char name[1024];
+        char name[JEM__PACKED_NAME];
         jem_dataset_class_name(dataset, k, name, sizeof name);
         jem__text_add(&lines, name);
         jem__text_add(&lines, "\n");

@@ -34,7 +34,7 @@ static jem_status read_files(jem__store *store, const char *dir, const jem_confi
                              reader *read)
 {
     jem__images images = {0};
-    int64_t image;
+    int64_t image, lines;
     JEM__TRY(read(&images, dir, wants_test(config), jem__config_i64(config, "dataset.limit")));
     jem__store_describe(store, JEM_TYPE_U8, images.n, images.c, images.h, images.w);
     store->pixels = images.pixels;
@@ -44,7 +44,7 @@ static jem_status read_files(jem__store *store, const char *dir, const jem_confi
         jem__store_check(function, store->type, store->n, store->c, store->h, store->w, &image));
     JEM__TRY(jem__store_count_classes(store, function));
     if (images.classes) store->classes = images.classes;
-    return JEM_OK;
+    return store->names ? jem__store_find_names(store, &lines) : JEM_OK;
 }
 
 static jem_status open_cifar(jem__store *store, const char *where, const jem_config *config)

@@ -4,6 +4,7 @@
 #include "format/safetensors.h"
 #include "helpers.h"
 #include <math.h>
+#include <time.h>
 
 static jem_context *context;
 
@@ -293,6 +294,63 @@ START_TEST(no_images)
 }
 END_TEST
 
+/* Every class of many has its name at once: a walk from the text's beginning for each would take
+   minutes. */
+START_TEST(many_names)
+{
+    enum { NAME = 8, LIMIT_MS = 2000 };
+    const char *path = test_path("many.jem");
+    char *names = malloc(JEM__PACKED_CLASSES * NAME + 1), name[16], expected[16];
+    jem_dataset *d;
+    clock_t begin;
+    for (int k = 0; k < JEM__PACKED_CLASSES; k++)
+        snprintf(names + k * NAME, NAME + 1, "c%06d\n", k);
+    put_empty(path, 1, 1, "65536", names);
+    begin = clock();
+    for (int copy = 0; copy < 2; copy++) {
+        OK(open_packed(&d, path, ""));
+        for (int k = 0; k < JEM__PACKED_CLASSES; k++) {
+            snprintf(expected, sizeof expected, "c%06d", k);
+            ck_assert_int_eq(jem_dataset_class_name(d, k, name, sizeof name), NAME - 1);
+            ck_assert(strcmp(name, expected) == 0);
+        }
+        OK(jem_dataset_save(d, path));
+        jem_dataset_destroy(d);
+    }
+    ck_assert_int_lt((clock() - begin) * 1000 / CLOCKS_PER_SEC, LIMIT_MS);
+    free(names);
+}
+END_TEST
+
+START_TEST(names_that_do_not_fit)
+{
+    const char *path = test_path("names.jem");
+    char longest[JEM__PACKED_NAME + 1], name[JEM__PACKED_NAME];
+    jem_dataset *d;
+    put_empty(path, 1, 1, "3", "a\nb\n");
+    FAILS(JEM_ERROR_FORMAT, open_packed(&d, path, ""), "class_names has 2 lines, expected 3");
+    put_empty(path, 1, 1, "3", "a\nb\nc\nd");
+    FAILS(JEM_ERROR_FORMAT, open_packed(&d, path, ""), "class_names has 4 lines, expected 3");
+    put_empty(path, 1, 1, "3", "a\n\nc"); /* a class without a name; no line break at the end */
+    OK(open_packed(&d, path, ""));
+    jem_dataset_class_name(d, 1, name, sizeof name);
+    ck_assert_str_eq(name, "1");
+    jem_dataset_class_name(d, 2, name, sizeof name);
+    ck_assert_str_eq(name, "c");
+    jem_dataset_destroy(d);
+    memset(longest, 'x', sizeof longest);
+    longest[JEM__PACKED_NAME] = 0;
+    put_empty(path, 1, 1, "1", longest);
+    FAILS(JEM_ERROR_FORMAT, open_packed(&d, path, ""), "class 0 is longer than expected");
+    longest[JEM__PACKED_NAME - 1] = 0;
+    put_empty(path, 1, 1, "1", longest);
+    OK(open_packed(&d, path, ""));
+    jem_dataset_class_name(d, 0, name, sizeof name);
+    ck_assert_str_eq(name, longest);
+    jem_dataset_destroy(d);
+}
+END_TEST
+
 /* The file shrinks, or its bytes change, while it is open. */
 START_TEST(changes_later)
 {
@@ -324,8 +382,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {round_trip, same_batches,  damaged, hostile,
-                                  no_images,  changes_later, NULL};
+    const TTest *const tests[] = {
+        round_trip, same_batches,          damaged,       hostile, no_images,
+        many_names, names_that_do_not_fit, changes_later, NULL};
     context = test_context(2);
     int result = test_run("packed", tests);
     jem_context_destroy(context);
