@@ -16,9 +16,11 @@ static const char *reason(void)
     return strerror_r(errno, text, sizeof text);
 }
 
-int32_t jem__file_exists(const char *path)
+jem_status jem__file_exists(int32_t *exists, const char *path)
 {
-    return access(path, F_OK) == 0;
+    *exists = access(path, F_OK) == 0;
+    if (*exists || errno == ENOENT || errno == ENOTDIR) return JEM_OK;
+    return jem__fail(JEM_ERROR_IO, "%s: cannot look for it: %s", path, reason());
 }
 
 static jem_status read_all(int fd, uint8_t *bytes, int64_t size, const char *path)
@@ -41,13 +43,17 @@ jem_status jem__file_open(int *fd, int64_t *size, const char *path)
     /* Non-blocking, so that a pipe is refused and not waited for. */
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0) return jem__fail(JEM_ERROR_IO, "%s: cannot open: %s", path, reason());
-    if (fstat(*fd, &info) == 0 && S_ISREG(info.st_mode)) {
+    jem_status status = JEM_OK;
+    if (fstat(*fd, &info))
+        status = jem__fail(JEM_ERROR_IO, "%s: cannot look at it: %s", path, reason());
+    else if (!S_ISREG(info.st_mode))
+        status = jem__fail(JEM_ERROR_IO, "%s: is not a regular file", path);
+    else
         *size = info.st_size;
-        return JEM_OK;
-    }
+    if (!status) return JEM_OK;
     close(*fd);
     *fd = -1;
-    return jem__fail(JEM_ERROR_IO, "%s: is not a regular file", path);
+    return status;
 }
 
 /* *file is NULL where the file does not begin with gzip's magic. */

@@ -14,7 +14,8 @@ jem_status jem__file_read(uint8_t **bytes, int64_t *size, const char *path, int6
 /* The first *count bytes, fewer if there are no more, inflated if it is a gzip file: to learn from
    a header how many bytes to allow. */
 jem_status jem__file_head(uint8_t *head, int64_t *count, const char *path);
-int32_t jem__file_exists(const char *path);
+/* *exists is 0 where nothing has that name; where nobody can tell it is an error. */
+jem_status jem__file_exists(int32_t *exists, const char *path);
 
 /* Writes path.tmp.PID.N, fsyncs it, renames it over path and fsyncs the folder. On
    any failure before the rename path is untouched and the temporary file gone.

@@ -81,20 +81,35 @@ static int32_t is_png(const char *name)
     return n > 4 && strcasecmp(name + n - 4, ".png") == 0;
 }
 
-static int32_t is_folder(const char *path)
+static jem_status refused(const char *path, const char *what)
+{
+    char text[128];
+    return jem__fail(JEM_ERROR_IO, "%s: cannot %s: %s", path, what,
+                     strerror_r(errno, text, sizeof text));
+}
+
+/* What is not there, as behind a link that leads nowhere, is no folder. */
+static jem_status is_folder(int32_t *answer, const char *path)
 {
     struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    *answer = 0;
+    if (stat(path, &info) == 0)
+        *answer = S_ISDIR(info.st_mode);
+    else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+        return refused(path, "look at it");
+    return JEM_OK;
 }
 
 static jem_status add_entry(list *l, const char *dir, const char *name, int32_t folders)
 {
     char path[PATH_ROOM];
+    int32_t answer;
     if (*name == '.') return JEM_OK;
     if (!folders) return is_png(name) ? add_name(l, name) : JEM_OK;
     if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
         return jem__fail(JEM_ERROR_IO, "%s: the path is too long", dir);
-    if (!is_folder(path)) return JEM_OK;
+    JEM__TRY(is_folder(&answer, path));
+    if (!answer) return JEM_OK;
     if (l->count == MOST_CLASSES)
         return jem__fail(JEM_ERROR_FORMAT, "%s: more than %d folders", dir, MOST_CLASSES);
     if (strchr(name, '\n'))
@@ -107,13 +122,12 @@ static jem_status scan(list *l, const char *dir, int32_t folders)
 {
     int64_t first = l->count;
     jem_status status = JEM_OK;
-    char text[128];
     const struct dirent *entry;
     DIR *stream = opendir(dir);
-    if (!stream)
-        return jem__fail(JEM_ERROR_IO, "%s: cannot open: %s", dir,
-                         strerror_r(errno, text, sizeof text));
-    while (!status && (entry = readdir(stream))) status = add_entry(l, dir, entry->d_name, folders);
+    if (!stream) return refused(dir, "open");
+    for (errno = 0; !status && (entry = readdir(stream)); errno = 0)
+        status = add_entry(l, dir, entry->d_name, folders);
+    if (!status && errno) status = refused(dir, "list");
     closedir(stream);
     sort(l, first);
     return status;
@@ -283,10 +297,12 @@ static jem_status name_classes(jem__store *s, const list *classes)
 static jem_status choose_folder(folder *f, const char *dir, const jem_config *config)
 {
     char path[PATH_ROOM];
+    int32_t answer;
     if (snprintf(path, sizeof path, "%s/%s", dir, jem__config_str(config, "dataset.split")) >=
         (int)sizeof path - 1024)
         return jem__fail(JEM_ERROR_IO, "%.100s...: the path is too long", dir);
-    f->dir = jem__strdup(is_folder(path) ? path : dir);
+    JEM__TRY(is_folder(&answer, path));
+    f->dir = jem__strdup(answer ? path : dir);
     return f->dir ? JEM_OK : JEM_ERROR_MEMORY;
 }
 

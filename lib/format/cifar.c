@@ -88,10 +88,12 @@ static jem_status read_folder(jem__images *out, const char *dir, const kind *k, 
 {
     const char *const *files = k->files[test != 0];
     char path[PATH_ROOM];
-    int found = 0;
+    int32_t found = 0;
     for (int i = 0; files[i]; i++) {
+        int32_t exists;
         snprintf(path, sizeof path, "%s/%s", dir, files[i]);
-        if (!jem__file_exists(path)) continue;
+        JEM__TRY(jem__file_exists(&exists, path));
+        if (!exists) continue;
         found = 1;
         JEM__TRY(add_file(out, k, path));
     }
@@ -107,8 +109,10 @@ static jem_status read_names(jem__images *out, const char *dir, const kind *k)
     char path[PATH_ROOM];
     uint8_t *text;
     int64_t size, lines = 0, kept = 0;
+    int32_t exists;
     snprintf(path, sizeof path, "%s/%s", dir, k->names);
-    if (!jem__file_exists(path)) return JEM_OK;
+    JEM__TRY(jem__file_exists(&exists, path));
+    if (!exists) return JEM_OK;
     JEM__TRY(jem__file_read(&text, &size, path, 1 << 16, 0));
     out->names = (char *)text;
     for (int64_t i = 0; i < size; i++) {
@@ -129,10 +133,12 @@ static jem_status read_kind(jem__images *images, const char *dir, const kind *k,
                             int64_t limit)
 {
     char inner[PATH_ROOM - 64], probe[PATH_ROOM];
+    int32_t unpacked;
     snprintf(inner, sizeof inner, "%s/%s", dir, k->folder);
     snprintf(probe, sizeof probe, "%s/%s", inner, k->files[1][0]);
-    if (jem__file_exists(probe)) dir = inner;
     *images = (jem__images){.c = 3, .h = 32, .w = 32, .classes = k->classes_told};
+    JEM__TRY(jem__file_exists(&unpacked, probe));
+    if (unpacked) dir = inner;
     jem_status status = read_folder(images, dir, k, test);
     if (!status && k->names) status = read_names(images, dir, k);
     if (limit > 0 && limit < images->n) images->n = limit;

@@ -22,10 +22,12 @@ void jem__images_clear(jem__images *images)
 static jem_status find(char *path, size_t size, const char *dir, const char *part, const char *kind,
                        int dimensions)
 {
+    int32_t exists;
     for (int i = 0; i < 4; i++) {
         snprintf(path, size, "%s/%s-%s%cidx%d-ubyte%s", dir, part, kind, i & 2 ? '.' : '-',
                  dimensions, i & 1 ? ".gz" : "");
-        if (jem__file_exists(path)) return JEM_OK;
+        JEM__TRY(jem__file_exists(&exists, path));
+        if (exists) return JEM_OK;
     }
     return jem__fail(JEM_ERROR_IO, "%s: no %s-%s-idx%d-ubyte or .gz there", dir, part, kind,
                      dimensions);

@@ -102,7 +102,7 @@ START_TEST(writing_is_atomic)
     FAILS(JEM_ERROR_IO, jem__writer_commit(writer), "taken");
     char left[4300];
     snprintf(left, sizeof left, "%s.tmp.%ld.0", path, (long)getpid());
-    ck_assert(!jem__file_exists(left));
+    ck_assert_int_eq(access(left, F_OK), -1);
 }
 END_TEST
 
@@ -139,7 +139,7 @@ static int holds(const char *suffix, const char *text)
     uint8_t *bytes;
     int64_t size;
     snprintf(name, sizeof name, "%s%s", path, suffix);
-    if (!text) return !jem__file_exists(name);
+    if (!text) return access(name, F_OK) != 0;
     OK(jem__file_read(&bytes, &size, name, 99, 0));
     int same = strcmp((char *)bytes, text) == 0;
     jem__free(bytes);
