@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "faults/inject.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <oneapi/dnnl/dnnl.h>
@@ -8,12 +9,15 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
-const char *const inject_names[INJECT_KINDS] = {"open", "read",   "write", "fsync",  "rename",
-                                                "link", "unlink", "alloc", "thread", "oneDNN"};
+const char *const inject_names[INJECT_KINDS] = {
+    "open", "read",   "write", "fsync", "rename", "link",  "unlink", "opendir", "readdir",
+    "stat", "access", "seek",  "lock",  "map",    "alloc", "thread", "oneDNN"};
 
 static atomic_int armed, error_now, sticky_now;
 static atomic_llong left, fired, blocks;
@@ -58,16 +62,17 @@ static void kill_here(void)
     for (;;) pause();
 }
 
-/* For calls that either happen or do not: 0, or -1 with errno. */
-#define FAIL_IF_DUE(kind)                                                                          \
+/* For calls that either happen or do not: what they return when they fail, with errno. */
+#define FAIL_WITH(failure, kind)                                                                   \
     do {                                                                                           \
         int error_ = due(kind);                                                                    \
         if (error_ == INJECT_KILL) kill_here();                                                    \
         if (error_ && error_ < INJECT_SHORT) {                                                     \
             errno = error_;                                                                        \
-            return -1;                                                                             \
+            return failure;                                                                        \
         }                                                                                          \
     } while (0)
+#define FAIL_IF_DUE(kind) FAIL_WITH(-1, kind)
 
 #define REAL(type, name, ...)                                                                      \
     type __real_##name(__VA_ARGS__);                                                               \
@@ -163,6 +168,69 @@ REAL(int, unlink, const char *path)
     FAIL_IF_DUE(INJECT_UNLINK);
     return __real_unlink(path);
 }
+
+REAL(DIR *, opendir, const char *path)
+{
+    FAIL_WITH(NULL, INJECT_OPENDIR);
+    return __real_opendir(path);
+}
+
+REAL(DIR *, fdopendir, int fd)
+{
+    FAIL_WITH(NULL, INJECT_OPENDIR);
+    return __real_fdopendir(fd);
+}
+
+/* The names that calls have with offsets of 64 bits stand beside the plain ones. */
+#define READDIR(name)                                                                              \
+    REAL(struct dirent *, name, DIR *folder)                                                       \
+    {                                                                                              \
+        FAIL_WITH(NULL, INJECT_READDIR);                                                           \
+        return __real_##name(folder);                                                              \
+    }
+READDIR(readdir)
+READDIR(readdir64)
+
+#define STAT(name, from)                                                                           \
+    REAL(int, name, from what, struct stat *info)                                                  \
+    {                                                                                              \
+        FAIL_IF_DUE(INJECT_STAT);                                                                  \
+        return __real_##name(what, info);                                                          \
+    }
+STAT(stat, const char *)
+STAT(stat64, const char *)
+STAT(fstat, int)
+STAT(fstat64, int)
+
+REAL(int, access, const char *path, int mode)
+{
+    FAIL_IF_DUE(INJECT_ACCESS);
+    return __real_access(path, mode);
+}
+
+#define SEEK(name)                                                                                 \
+    REAL(off_t, name, int fd, off_t at, int from)                                                  \
+    {                                                                                              \
+        FAIL_IF_DUE(INJECT_SEEK);                                                                  \
+        return __real_##name(fd, at, from);                                                        \
+    }
+SEEK(lseek)
+SEEK(lseek64)
+
+REAL(int, flock, int fd, int what)
+{
+    FAIL_IF_DUE(INJECT_LOCK);
+    return __real_flock(fd, what);
+}
+
+#define MAP(name)                                                                                  \
+    REAL(void *, name, void *at, size_t size, int protection, int flags, int fd, off_t from)       \
+    {                                                                                              \
+        FAIL_WITH(MAP_FAILED, INJECT_MAP);                                                         \
+        return __real_##name(at, size, protection, flags, fd, from);                               \
+    }
+MAP(mmap)
+MAP(mmap64)
 
 /* ---- Memory and threads ---- */
 

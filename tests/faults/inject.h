@@ -15,6 +15,13 @@ typedef enum inject_kind {
     INJECT_RENAME,
     INJECT_LINK,
     INJECT_UNLINK,
+    INJECT_OPENDIR,
+    INJECT_READDIR,
+    INJECT_STAT, /* of a path or of an open file */
+    INJECT_ACCESS,
+    INJECT_SEEK,
+    INJECT_LOCK,
+    INJECT_MAP,
     INJECT_ALLOC,
     INJECT_THREAD,
     INJECT_DNN,

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-static int64_t points;
+static int64_t points, reads_tried[INJECT_KINDS];
 
 typedef struct bytes {
     uint8_t *data;
@@ -66,8 +66,9 @@ static int save_with(const tiny *t, const char *folder, bytes before, bytes afte
 
 START_TEST(saves)
 {
-    static const inject_kind kinds[] = {INJECT_OPEN,   INJECT_WRITE, INJECT_FSYNC,
-                                        INJECT_RENAME, INJECT_LINK,  INJECT_UNLINK};
+    static const inject_kind kinds[] = {INJECT_OPEN, INJECT_WRITE,  INJECT_FSYNC,   INJECT_RENAME,
+                                        INJECT_LINK, INJECT_UNLINK, INJECT_OPENDIR, INJECT_READDIR,
+                                        INJECT_STAT, INJECT_LOCK};
     static const int errors[] = {ENOSPC, EIO, EROFS};
     char folder[4096], path[4300];
     snprintf(folder, sizeof folder, "%s", test_folder());
@@ -166,21 +167,25 @@ static jem_status write_png(tiny *t, const char *path)
    is whole. */
 START_TEST(full_disks)
 {
-    static writer *const writers[] = {write_model, write_packed, write_array, write_png};
-    static const inject_kind kinds[] = {INJECT_OPEN, INJECT_WRITE, INJECT_FSYNC, INJECT_RENAME};
+    enum { WRITERS = 4, KINDS = 8 };
+    static writer *const writers[WRITERS] = {write_model, write_packed, write_array, write_png};
+    static const inject_kind kinds[KINDS] = {INJECT_OPEN,   INJECT_WRITE,   INJECT_FSYNC,
+                                             INJECT_RENAME, INJECT_OPENDIR, INJECT_READDIR,
+                                             INJECT_STAT,   INJECT_LOCK};
     static uint8_t old[] = "what was there";
     char path[4300], folder[4096];
     snprintf(folder, sizeof folder, "%s", test_folder());
     snprintf(path, sizeof path, "%s/file", folder);
     tiny t = tiny_of(1, "");
-    for (int i = 0; i < 4 * 4 * 2; i++) {
-        inject_kind kind = kinds[i / 2 % 4];
-        OK(writers[i / 8](&t, path));
+    for (int i = 0; i < WRITERS * KINDS * 2; i++) {
+        inject_kind kind = kinds[i / 2 % KINDS];
+        writer *save = writers[i / 2 / KINDS];
+        OK(save(&t, path));
         bytes whole = get(path);
         for (int64_t nth = 1;; nth++) {
             test_put(path, old, sizeof old);
             inject_arm(kind, nth, ENOSPC, i % 2);
-            jem_status status = writers[i / 8](&t, path);
+            jem_status status = save(&t, path);
             inject_disarm();
             bytes now = get(path);
             int kept = same(now, (bytes){old, sizeof old}), fresh = same(now, whole);
@@ -238,36 +243,71 @@ static jem_status read_array(tiny *t, const char *path)
     return status;
 }
 
+static jem_status read_buffer(tiny *t, const char *path)
+{
+    jem_sampler *sampler;
+    OK(jem_sampler_create(&sampler, t->model, t->config));
+    jem_status status = jem_sampler_buffer_load(sampler, path, NULL);
+    jem_sampler_destroy(sampler);
+    return status;
+}
+
 /* "KIND:WHERE", and its first image. */
-static jem_status read_dataset(tiny *t, const char *source)
+static jem_status read_images(tiny *t, const char *source, const jem_config *config)
 {
     jem_dataset *data;
     float x[3 * 32 * 32];
-    jem_status status = jem_dataset_open(&data, t->context, source, NULL);
+    jem_status status = jem_dataset_open(&data, t->context, source, config);
     ck_assert(!status == !!data);
     if (!status) status = jem_dataset_read(data, 0, 1, x, INT64_MAX, NULL);
     jem_dataset_destroy(data);
     return status;
 }
 
+static jem_status read_dataset(tiny *t, const char *source)
+{
+    return read_images(t, source, NULL);
+}
+
+static jem_status read_mapped(tiny *t, const char *source)
+{
+    jem_config *config;
+    OK(jem_config_create(&config));
+    OK(jem_config_set_i64(config, "dataset.map", 1));
+    jem_status status = read_images(t, source, config);
+    jem_config_destroy(config);
+    return status;
+}
+
+/* Every call of a kind fails in turn; how many there are. */
+static int64_t fail_each(tiny *t, reader *read, const char *path, inject_kind kind, int error)
+{
+    for (int64_t nth = 1;; nth++) {
+        inject_arm(kind, nth, error, 0);
+        jem_status status = read(t, path);
+        inject_disarm();
+        if (!inject_fired()) {
+            ck_assert_int_eq(status, JEM_OK);
+            return nth - 1;
+        }
+        points++;
+        ck_assert_msg(status == JEM_ERROR_IO, "%s: %s %d: %s", path, inject_names[kind], (int)nth,
+                      jem_status_name(status));
+    }
+}
+
 static void read_with(tiny *t, reader *read, const char *path)
 {
-    static const int errors[] = {EIO, ENOMEM, INJECT_END};
-    for (int kind = INJECT_OPEN; kind <= INJECT_READ; kind++)
-        for (int e = 0; e < 3; e++)
-            for (int64_t nth = 1;; nth++) {
-                if (kind == INJECT_OPEN && errors[e] == INJECT_END) break;
-                inject_arm((inject_kind)kind, nth, errors[e], 0);
-                jem_status status = read(t, path);
-                inject_disarm();
-                if (!inject_fired()) {
-                    ck_assert_int_eq(status, JEM_OK);
-                    ck_assert_int_gt(nth, 1);
-                    break;
-                }
-                points++;
-                ck_assert_msg(status == JEM_ERROR_IO, "%s: %s", path, jem_status_name(status));
-            }
+    static const inject_kind kinds[] = {INJECT_OPEN,    INJECT_STAT,   INJECT_READ, INJECT_OPENDIR,
+                                        INJECT_READDIR, INJECT_ACCESS, INJECT_SEEK, INJECT_MAP};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        int64_t calls = fail_each(t, read, path, kinds[k], EIO);
+        ck_assert_int_eq(fail_each(t, read, path, kinds[k], ENOMEM), calls);
+        reads_tried[kinds[k]] += calls;
+        if (kinds[k] == INJECT_OPEN || kinds[k] == INJECT_STAT) ck_assert_int_gt(calls, 0);
+    }
+    if (read == read_mapped) return; /* nothing is read but through the map */
+    ck_assert_int_gt(fail_each(t, read, path, INJECT_READ, INJECT_END), 0);
     inject_arm(INJECT_READ, 1, INJECT_SHORT, 1);
     OK(read(t, path));
     ck_assert_int_gt(inject_fired(), 3);
@@ -283,8 +323,8 @@ static void put_datasets(const tiny *t, const char *folder)
     static const uint8_t images[16 + IMAGE] = {0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 8};
     static const uint8_t labels[9] = {0, 0, 8, 1, 0, 0, 0, 1, 2};
     static const float x[IMAGE];
-    enum { PATHS = 11 };
-    static const uint8_t record[1 + 3 * 32 * 32] = {7};
+    enum { PATHS = 14 };
+    static const uint8_t record[2 + 3 * 32 * 32] = {7, 7};
     int64_t size;
     char path[PATHS][4400];
     static const char *const names[PATHS] = {"train-images-idx3-ubyte",
@@ -297,7 +337,10 @@ static void put_datasets(const tiny *t, const char *folder)
                                              "gz/train-images-idx3-ubyte.gz",
                                              "gz/train-labels-idx1-ubyte",
                                              "data_batch_1.bin",
-                                             "train_32x32.mat"};
+                                             "train_32x32.mat",
+                                             "hundred",
+                                             "hundred/train.bin",
+                                             "hundred/fine_label_names.txt"};
     for (int i = 0; i < PATHS; i++) snprintf(path[i], sizeof path[i], "%s/%s", folder, names[i]);
     test_put(path[0], images, sizeof images);
     test_put(path[1], labels, sizeof labels);
@@ -309,10 +352,13 @@ static void put_datasets(const tiny *t, const char *folder)
     ck_assert_int_eq(gzwrite(gz, images, sizeof images), sizeof images);
     ck_assert_int_eq(gzclose(gz), Z_OK);
     test_put(path[8], labels, sizeof labels);
-    test_put(path[9], record, sizeof record);
+    test_put(path[9], record, sizeof record - 1);
     uint8_t *matlab = test_get(test_source("tests/fuzz/seeds/svhn/train"), &size);
     test_put(path[10], matlab, size);
     free(matlab);
+    ck_assert_int_eq(mkdir(path[11], 0777), 0);
+    test_put(path[12], record, sizeof record);
+    test_put(path[13], "one\ntwo\n", 8);
 }
 
 START_TEST(reads)
@@ -320,14 +366,18 @@ START_TEST(reads)
     const float values[6] = {1, 2, 3, 4, 5, 6};
     const int64_t shape[2] = {2, 3};
     tiny t = tiny_of(1, ""), plain = tiny_of(1, "");
-    enum { READERS = 10 };
+    enum { READERS = 13 };
     reader *const readers[READERS] = {read_checkpoint, read_settings, read_model,   read_array,
                                       read_dataset,    read_dataset,  read_dataset, read_dataset,
-                                      read_dataset,    read_dataset};
+                                      read_dataset,    read_dataset,  read_dataset, read_mapped,
+                                      read_buffer};
     static const char *const kinds[READERS] = {
-        "", "", "", "", "idx:", "packed:", "png:", "idx:", "cifar:", "svhn:"};
+        "",     "",       "",      "",          "idx:",    "packed:", "png:",
+        "idx:", "cifar:", "svhn:", "cifar100:", "packed:", ""};
     static const char *const names[READERS] = {
-        "/checkpoint", "/checkpoint", "/model", "/array.npy", "", "/packed", "/png", "/gz", "", ""};
+        "/checkpoint", "/checkpoint", "/model",     "/array.npy", "",
+        "/packed",     "/png",        "/gz",        "",           "",
+        "/hundred",    "/packed",     "/checkpoint"};
     char folder[4096], path[READERS][4300];
     snprintf(folder, sizeof folder, "%s", test_folder());
     for (int i = 0; i < READERS; i++)
@@ -338,6 +388,8 @@ START_TEST(reads)
     OK(jem_array_save(path[3], values, JEM_TYPE_F32, 2, shape));
     put_datasets(&t, folder);
     for (int i = 0; i < READERS; i++) read_with(&t, readers[i], path[i]);
+    for (int k = INJECT_OPENDIR; k <= INJECT_MAP; k++)
+        ck_assert(k == INJECT_LOCK || reads_tried[k] > 0);
     OK(jem_trainer_run(t.trainer, NULL));
     OK(jem_trainer_run(plain.trainer, NULL));
     ck_assert(tiny_equal(&t, &plain));
