@@ -326,6 +326,66 @@ START_TEST(features_of_images)
 }
 END_TEST
 
+/* A residual block of batch norm, activation and convolution, twice each; its last value. */
+static int32_t block(jem_network *net, int32_t in, int32_t number, int64_t channels, int64_t stride)
+{
+    char names[5][16];
+    int64_t before;
+    for (int i = 0; i < 5; i++) snprintf(names[i], sizeof names[i], "b%d.%d", (int)number, i);
+    OK(jem_network_shape(net, in, &before, NULL, NULL));
+    int32_t x = jem_network_activation(net, jem_network_norm(net, in, names[0], "batch"), "relu");
+    x = jem_network_convolution(net, x, names[1], channels, 3, stride, 1);
+    x = jem_network_activation(net, jem_network_norm(net, x, names[2], "batch"), "relu");
+    x = jem_network_convolution(net, x, names[3], channels, 3, 1, 1);
+    if (before != channels) in = jem_network_convolution(net, in, names[4], channels, 1, stride, 0);
+    return jem_network_add(net, x, in);
+}
+
+/* What a network makes of an image is bounded by what no real one needs. */
+START_TEST(large_values)
+{
+    jem_network *net;
+    int32_t x, number = 0;
+    /* Wide-ResNet 28-10, also of images of 64x64. */
+    for (int64_t side = 32; side <= 64; side *= 2) {
+        OK(jem_network_create(&net, 3, side, side));
+        x = jem_network_convolution(net, 0, "stem", 16, 3, 1, 1);
+        for (int64_t group = 0; group < 3; group++)
+            for (int i = 0; i < 4; i++)
+                x = block(net, x, number++, (int64_t)160 << group, group && !i ? 2 : 1);
+        OK(jem_network_status(net));
+        jem_network_destroy(net);
+    }
+    OK(jem_network_create(&net, 3, 64, 64));
+    x = jem_network_convolution(net, 0, "stem", 640, 3, 1, 1);
+    for (int i = 0; i < 3; i++) x = block(net, x, number++, 640, 1);
+    OK(jem_network_status(net));
+    jem_network_destroy(net);
+
+    OK(jem_network_create(&net, 1, 64, 64));
+    jem_network_convolution(net, 0, "wide", 4096, 1, 1, 0);
+    FAILS(JEM_ERROR_CONFIG, jem_network_status(net),
+          "statement 1 (convolution): its result has 16777216 elements an image, expected at most "
+          "8388608");
+    jem_network_destroy(net);
+    OK(jem_network_create(&net, 1, 64, 64));
+    x = jem_network_convolution(net, 0, "wide", 2048, 1, 1, 0);
+    for (int i = 0; i < 8; i++) x = jem_network_activation(net, x, "relu");
+    FAILS(JEM_ERROR_CONFIG, jem_network_status(net),
+          "statement 8 (relu): all values up to it have 67112960 elements an image, expected at "
+          "most 67108864");
+    jem_network_destroy(net);
+    jem_context *context = test_context(1);
+    jem_config *config = config_of("model.architecture=network model.network=\"mean 0\" "
+                                   "model.height=2048 model.width=2048");
+    jem_model *model;
+    FAILS(JEM_ERROR_CONFIG, jem_model_create(&model, context, config),
+          "images have 12582912 elements, expected at most 8388608");
+    jem_config_destroy(config);
+    jem_context_destroy(context);
+}
+END_TEST
+
 /* A file that claims a large network is refused before there is room for it. */
 START_TEST(large_claims)
 {
@@ -335,14 +395,14 @@ START_TEST(large_claims)
     int64_t size;
     OK(jem__safetensors_create(&set));
     const char *const pairs[][2] = {
-        {"format", "jem"}, {"architecture", "network"}, {"channels", "4096"}, {"height", "256"},
-        {"width", "256"},  {"classes", "65536"},        {"network", ""}};
+        {"format", "jem"}, {"architecture", "network"}, {"channels", "4096"}, {"height", "32"},
+        {"width", "64"},   {"classes", "65536"},        {"network", ""}};
     for (int i = 0; i < 7; i++) OK(jem__safetensors_set_metadata(set, pairs[i][0], pairs[i][1]));
     OK(jem__safetensors_save_memory(set, NULL, 0, &size));
     void *bytes = malloc((size_t)size);
     OK(jem__safetensors_save_memory(set, bytes, size, &size));
     FAILS(JEM_ERROR_FORMAT, jem_model_load_memory(&model, context, bytes, size),
-          "class_output.weight is missing, expected shape [65536,268435456]");
+          "class_output.weight is missing, expected shape [65536,8388608]");
     free(bytes);
     jem__safetensors_destroy(set);
     jem_context_destroy(context);
@@ -401,4 +461,4 @@ START_TEST(training_resumes)
 END_TEST
 
 TESTS("network", building, wrong_calls, hostile_text, mutated_text, files_and_clones,
-      features_of_images, large_claims, training_resumes)
+      features_of_images, large_values, large_claims, training_resumes)
