@@ -171,25 +171,19 @@ static jem_status open_files(world *w, const char *format, const char *name)
     return status;
 }
 
-CASE(jem_dataset_open_idx)
-{
-    return open_files(w, "idx", "");
-}
+#define OPENS(name, format, folder)                                                                \
+    CASE(name)                                                                                     \
+    {                                                                                              \
+        return open_files(w, format, folder);                                                      \
+    }
 
-CASE(jem_dataset_open_cifar)
-{
-    return open_files(w, "cifar", "");
-}
-
-CASE(jem_dataset_open_svhn)
-{
-    return open_files(w, "svhn", "");
-}
-
-CASE(jem_dataset_open_png)
-{
-    return open_files(w, "png", "png");
-}
+OPENS(jem_dataset_open_idx, "idx", "")
+OPENS(jem_dataset_open_idx_gzip, "idx", "gz")
+OPENS(jem_dataset_open_cifar, "cifar", "")
+OPENS(jem_dataset_open_cifar_gzip, "cifar", "gz")
+OPENS(jem_dataset_open_cifar100, "cifar100", "")
+OPENS(jem_dataset_open_svhn, "svhn", "")
+OPENS(jem_dataset_open_png, "png", "png")
 
 MAKES(jem_dataset_create, jem_dataset, data,
       jem_dataset_create(&data, w->t.context, w->x, JEM_TYPE_F32, w->y, 6, C, H, W))
@@ -490,7 +484,10 @@ const case_of scoring_cases[] = {NAMED(jem_context_create),
                                  NAMED(jem_model_prepare),
                                  NAMED(jem_dataset_open),
                                  NAMED(jem_dataset_open_idx),
+                                 NAMED(jem_dataset_open_idx_gzip),
                                  NAMED(jem_dataset_open_cifar),
+                                 NAMED(jem_dataset_open_cifar_gzip),
+                                 NAMED(jem_dataset_open_cifar100),
                                  NAMED(jem_dataset_open_svhn),
                                  NAMED(jem_dataset_open_png),
                                  NAMED(jem_dataset_create),

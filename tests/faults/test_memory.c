@@ -3,6 +3,7 @@
    and nothing is lost. */
 #include "faults/memory_cases.h"
 #include <sys/stat.h>
+#include <zlib.h>
 
 inject_kind kind;
 int64_t nth;
@@ -35,12 +36,19 @@ void world_end(world *w)
     tiny_end(&w->t);
 }
 
+static void put_gzip(const char *path, const uint8_t *bytes, int64_t size)
+{
+    gzFile gz = gzopen(path, "wb");
+    ck_assert_int_eq(gzwrite(gz, bytes, (unsigned)size), size);
+    ck_assert_int_eq(gzclose(gz), Z_OK);
+}
+
 void put_files(void)
 {
     static const uint8_t images[16 + 8 * 8] = {0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 8};
     static const uint8_t labels[9] = {0, 0, 8, 1, 0, 0, 0, 1, 2};
     const int64_t shape[1] = {6};
-    static const uint8_t record[1 + 3 * 32 * 32] = {7};
+    static const uint8_t record[2 + 3 * 32 * 32] = {7, 7};
     int64_t size;
     world w = world_of();
     snprintf(folder, sizeof folder, "%s", test_folder());
@@ -51,7 +59,13 @@ void put_files(void)
     OK(jem_array_save(in_folder("array.npy"), w.x, JEM_TYPE_F32, 1, shape));
     test_put(in_folder("train-images-idx3-ubyte"), images, sizeof images);
     test_put(in_folder("train-labels-idx1-ubyte"), labels, sizeof labels);
-    test_put(in_folder("data_batch_1.bin"), record, sizeof record);
+    test_put(in_folder("data_batch_1.bin"), record, sizeof record - 1);
+    test_put(in_folder("train.bin"), record, sizeof record);
+    test_put(in_folder("fine_label_names.txt"), "one\ntwo\n", 8);
+    ck_assert(!mkdir(in_folder("gz"), 0777));
+    put_gzip(in_folder("gz/train-images-idx3-ubyte.gz"), images, sizeof images);
+    put_gzip(in_folder("gz/train-labels-idx1-ubyte.gz"), labels, sizeof labels);
+    put_gzip(in_folder("gz/data_batch_1.bin"), record, sizeof record - 1);
     uint8_t *matlab = test_get(test_source("tests/fuzz/seeds/svhn/train"), &size);
     test_put(in_folder("train_32x32.mat"), matlab, size);
     free(matlab);
