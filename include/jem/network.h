@@ -81,9 +81,9 @@ JEM_API jem_status jem_network_shape(const jem_network *network, int32_t value, 
      linear IN NAME OUTPUTS
      add IN IN
 
-   At most 1024 operators and 2^30 weights; of one image 2^23 elements of a value (32 MB), the image
-   among them, and 2^26 of all values together. So much, times the images of a slice (model.slice),
-   may a worker hold. */
+   At most 1024 operators and 2^30 weights. Of one image a value has at most 2^22 elements, or
+   128 times the image's own if that is more, up to 2^26; all values together 2^26, or 1024 times,
+   up to 2^30. So much, times the images of a slice (model.slice), may a worker hold. */
 JEM_API int64_t jem_network_text(const jem_network *network, char *buffer, int64_t capacity);
 
 /* A model of the network with initial weights; config (NULL: defaults) says the rest:

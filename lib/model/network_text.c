@@ -12,11 +12,15 @@ enum {
     WORD = 64,
     MOST_NODES = 1024,
     MOST_SIDE = 65536,        /* of channels, outputs */
-    MOST_VALUE = 1 << 23,     /* elements of one value of an image */
-    MOST_VALUES = 1 << 26,    /* of all values of an image together */
     MOST_WINDOW = 64,         /* of kernels, strides */
     MOST_PARAMETERS = 1 << 30 /* of all layers together */
 };
+
+/* Elements of an image's values: so many, or so many times the image's own, but never beyond. */
+typedef struct limit {
+    int64_t least, times, most;
+} limit;
+static const limit of_value = {1 << 22, 128, 1 << 26}, of_all = {1 << 26, 1024, 1 << 30};
 
 typedef struct statement {
     char word[WORDS][WORD];
@@ -226,22 +230,29 @@ static int64_t elements_of(jem__image shape)
     return shape.c * shape.h * shape.w; /* < 2^16 2^32 */
 }
 
-/* What a pass would hold of an image. No tensor of a file proves it: a kernel of one pixel makes
-   65536 channels of any image. */
+static int64_t bound(limit l, int64_t image)
+{
+    int64_t n = image > l.most / l.times ? l.most : image * l.times;
+    return n > l.least ? n : l.least;
+}
+
+/* What a pass would hold of an image. No tensor of a file proves it (a kernel of one pixel makes
+   65536 channels of any image), but the host hands over images of the size that it states. */
 static jem_status check_values(const jem__graph *g, const statement *s)
 {
-    int64_t last = elements_of(g->nodes[g->node_count - 1].shape), all = elements_of(g->input);
-    if (last > MOST_VALUE)
+    int64_t image = elements_of(g->input), all = image;
+    int64_t last = elements_of(g->nodes[g->node_count - 1].shape);
+    if (last > bound(of_value, image))
         return jem__fail(JEM_ERROR_CONFIG,
                          "network: statement %d (%s): its result has %" PRId64
-                         " elements an image, expected at most %d",
-                         s->number, s->word[0], last, MOST_VALUE);
+                         " elements an image, expected at most %" PRId64,
+                         s->number, s->word[0], last, bound(of_value, image));
     for (int32_t i = 0; i < g->node_count; i++) all += elements_of(g->nodes[i].shape);
-    if (all > MOST_VALUES)
+    if (all > bound(of_all, image))
         return jem__fail(JEM_ERROR_CONFIG,
                          "network: statement %d (%s): all values up to it have %" PRId64
-                         " elements an image, expected at most %d",
-                         s->number, s->word[0], all, MOST_VALUES);
+                         " elements an image, expected at most %" PRId64,
+                         s->number, s->word[0], all, bound(of_all, image));
     return JEM_OK;
 }
 
@@ -252,7 +263,7 @@ static jem_status check_size(const jem__graph *g, const statement *s)
     for (int32_t i = 0; i < g->parameter_count; i++) {
         int64_t elements = 1;
         for (int64_t j = 0; j < g->parameters[i].dimensions; j++)
-            elements *= g->parameters[i].shape[j]; /* < 2^16 2^23, or 2^16 2^16 2^6 2^6 */
+            elements *= g->parameters[i].shape[j]; /* < 2^16 2^26, or 2^16 2^16 2^6 2^6 */
         total += elements;
     }
     return total > MOST_PARAMETERS ? refuse(s, "there are too many weights") : JEM_OK;
@@ -311,10 +322,10 @@ jem_status jem__network(jem__graph *g, const jem_config *config)
                                 jem__config_i64(config, "model.height"),
                                 jem__config_i64(config, "model.width")},
                       .classes = jem__config_i64(config, "model.classes")};
-    if (elements_of(g->input) > MOST_VALUE)
+    if (elements_of(g->input) > of_value.most)
         return jem__fail(JEM_ERROR_CONFIG,
-                         "network: images have %" PRId64 " elements, expected at most %d",
-                         elements_of(g->input), MOST_VALUE);
+                         "network: images have %" PRId64 " elements, expected at most %" PRId64,
+                         elements_of(g->input), of_value.most);
     JEM__TRY(read(g, jem__config_str(config, "model.network"),
                   (float)jem__config_f64(config, "model.norm_momentum")));
     jem__graph_finish(g, g->node_count, config);

@@ -366,21 +366,29 @@ START_TEST(large_values)
     jem_network_convolution(net, 0, "wide", 4096, 1, 1, 0);
     FAILS(JEM_ERROR_CONFIG, jem_network_status(net),
           "statement 1 (convolution): its result has 16777216 elements an image, expected at most "
-          "8388608");
+          "4194304");
     jem_network_destroy(net);
     OK(jem_network_create(&net, 1, 64, 64));
-    x = jem_network_convolution(net, 0, "wide", 2048, 1, 1, 0);
-    for (int i = 0; i < 8; i++) x = jem_network_activation(net, x, "relu");
+    x = jem_network_convolution(net, 0, "wide", 1024, 1, 1, 0);
+    for (int i = 0; i < 16; i++) x = jem_network_activation(net, x, "relu");
     FAILS(JEM_ERROR_CONFIG, jem_network_status(net),
-          "statement 8 (relu): all values up to it have 67112960 elements an image, expected at "
+          "statement 16 (relu): all values up to it have 67112960 elements an image, expected at "
           "most 67108864");
+    jem_network_destroy(net);
+    /* Large images may have large values: 128 times as large. */
+    OK(jem_network_create(&net, 3, 256, 256));
+    x = jem_network_convolution(net, 0, "wide", 384, 1, 1, 0);
+    for (int i = 0; i < 6; i++) x = jem_network_activation(net, x, "relu");
+    OK(jem_network_status(net));
+    jem_network_convolution(net, x, "wider", 385, 1, 1, 0);
+    FAILS(JEM_ERROR_CONFIG, jem_network_status(net), "expected at most 25165824");
     jem_network_destroy(net);
     jem_context *context = test_context(1);
     jem_config *config = config_of("model.architecture=network model.network=\"mean 0\" "
-                                   "model.height=2048 model.width=2048");
+                                   "model.height=8192 model.width=8192");
     jem_model *model;
     FAILS(JEM_ERROR_CONFIG, jem_model_create(&model, context, config),
-          "images have 12582912 elements, expected at most 8388608");
+          "images have 201326592 elements, expected at most 67108864");
     jem_config_destroy(config);
     jem_context_destroy(context);
 }
