@@ -15,7 +15,7 @@ static const option options[] = {
     {"data", OPTION_TEXT, 1, &given.data, "SOURCE",
      "validation images: neither trained on nor tested with"},
     {"held-out", OPTION_FLAG, 0, &given.held_out, NULL,
-     "of the training data, the images that training held out (trainer.validation)"},
+     "of the training split, the images that training held out (trainer.validation)"},
     {"output", OPTION_TEXT, 0, &given.output, "FILE", "the calibrated model [FILE of --model]"},
     {"score", OPTION_KEY, 0, "calibration.score", "NAME", NULL},
     {"accept", OPTION_KEY, 0, "calibration.accept", "SHARE", NULL},
@@ -88,16 +88,33 @@ static int finish(const images *set, jem_model *model)
     return code;
 }
 
-/* What jem train says in the metadata entry held_out. */
+/* What jem train says in the metadata entry held_out; a file need not have it. */
 typedef struct split {
+    int told;
     int64_t count, images, seed; /* count 0: nothing was held out */
 } split;
+
+static int read_split(split *s, const jem_model *model)
+{
+    char *text;
+    *s = (split){0};
+    TRY(metadata_text(model, "held_out", &text));
+    s->told = text != NULL;
+    int good = !text || sscanf(text, "%" SCNd64 " of %" SCNd64 " images, seed %" SCNd64, &s->count,
+                               &s->images, &s->seed) == 3;
+    free(text);
+    return good ? 0 : fail("%s: its entry held_out is not what jem train wrote", given.model);
+}
 
 /* The images of the training data that the model was validated with, not trained on. */
 static int hold_out(images *set, const split *s)
 {
     jem_dataset *held = NULL, *rest = NULL;
-    if (!s->count) return fail("%s was trained without trainer.validation", given.model);
+    if (!s->count)
+        return fail("--held-out: %s names no images that its training held out; expected a model "
+                    "trained with trainer.validation=N, or without --held-out other images "
+                    "(--split test, or another --data)",
+                    given.model);
     if (s->images != set->count)
         return fail("%s held out %" PRId64 " of %" PRId64 " images, but %s has %" PRId64
                     ": expected the data, and limits, of training",
@@ -110,34 +127,44 @@ static int hold_out(images *set, const split *s)
     return 0;
 }
 
-/* With --held-out these; without, a word to those who name the images of training. */
+/* A word to those who name the images of training: a model is too sure of them. */
+static void tell(const images *set, const split *s)
+{
+    char advice[128] = "calibrate on others: --split test, or another --data";
+    if (s->count)
+        snprintf(advice, sizeof advice,
+                 "--held-out takes the %" PRId64 " of them that training kept apart", s->count);
+    warn("%s has as many images as %s was trained on; if they are the same, the model knows them: "
+         "%s",
+         set->name, given.model, advice);
+}
+
 static int choose(images *set, const jem_model *model, const char *part)
 {
-    char *text;
-    split s = {0};
-    TRY(metadata_text(model, "held_out", &text));
-    int found = !text || sscanf(text, "%" SCNd64 " of %" SCNd64 " images, seed %" SCNd64, &s.count,
-                                &s.images, &s.seed) == 3;
-    free(text);
-    if (!found) return fail("%s: its entry held_out is not what jem train wrote", given.model);
+    split s;
+    TRY(read_split(&s, model));
     if (given.held_out) return hold_out(set, &s);
-    if (s.count && s.images == set->count && !strcmp(part, "train"))
-        fprintf(stderr,
-                "jem: %s has as many images as %s was trained on; of those, --held-out takes the "
-                "%" PRId64 " that training kept apart\n",
-                set->name, given.model, s.count);
+    if (s.told && s.images == set->count && !strcmp(part, "train")) tell(set, &s);
     return 0;
+}
+
+static int check_part(const char *part)
+{
+    if (!given.held_out || !strcmp(part, "train")) return 0;
+    fail("--held-out: got the split %s, expected train, of which training held images out", part);
+    return CODE_USAGE;
 }
 
 static int calibrate(jem_model **model, jem_context **context, jem_config **config, images *set)
 {
     int64_t c, h, w;
     int32_t chosen;
-    char part[16] = "train";
+    char part[16];
     TRY(check(jem_config_create(config)));
     TRY(settings_apply(&given.settings, *config));
+    TRY(images_split(part, sizeof part, given.data, *config, "train"));
+    TRY(check_part(part));
     TRY(check(jem_config_is_set(*config, "dataset.split", &chosen)));
-    if (chosen) TRY(check(jem_config_get_str(*config, "dataset.split", part, sizeof part)));
     TRY(check(jem_context_create(context, *config)));
     TRY(model_open(model, *context, given.model, *config));
     TRY(check(jem_model_info(*model, &c, &h, &w, NULL, NULL)));

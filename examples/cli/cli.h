@@ -217,6 +217,10 @@ int images_open(images *set, jem_context *context, const char *source, const jem
 /* Also uniform, constant and interpolations (of `of`, whose shape and count all have). */
 int images_open_ood(images *set, jem_context *context, const char *source, const jem_config *config,
                     const char *split, const images *of);
+/* The split that a source is opened with: an option of a generated one, else the setting's, else
+   the standard. */
+int images_split(char *split, size_t capacity, const char *source, const jem_config *config,
+                 const char *standard);
 /* Whether a source has a test split of its own: a packed file has none, and a png folder has one
    only in a folder test. */
 int images_have_test(const char *source);

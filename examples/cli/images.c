@@ -49,6 +49,27 @@ int images_open(images *set, jem_context *context, const char *source, const jem
     return code;
 }
 
+int images_split(char *split, size_t capacity, const char *source, const jem_config *config,
+                 const char *standard)
+{
+    static const char *const generated[] = {"glyphs:", "letters:", "noise:"};
+    int32_t chosen = 0;
+    snprintf(split, capacity, "%s", standard);
+    TRY(check(jem_config_is_set(config, "dataset.split", &chosen)));
+    if (chosen) jem_config_get_str(config, "dataset.split", split, (int64_t)capacity);
+    for (int i = 0; i < COUNT(generated); i++) {
+        size_t n = strlen(generated[i]);
+        if (strncmp(source, generated[i], n)) continue;
+        for (const char *at = source + n; *at; at += *at == ',') {
+            size_t length = strcspn(at, ",");
+            if (!strncmp(at, "split=", 6)) /* goes over the setting */
+                snprintf(split, capacity, "%.*s", (int)length - 6, at + 6);
+            at += length;
+        }
+    }
+    return 0;
+}
+
 int images_have_test(const char *source)
 {
     char path[4096];

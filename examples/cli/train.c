@@ -158,14 +158,14 @@ static int name_classes(const run *r, int64_t classes)
     return code;
 }
 
-/* Which images validation held out, so that jem calibrate finds them again. */
+/* Which images validation held out, so that jem calibrate finds them again; or none, so that it
+   warns of the images of training. */
 static int describe_held_out(const run *r)
 {
     char text[128];
     int64_t count, seed;
     int32_t own_seed;
     TRY(check(jem_config_get_i64(r->config, "trainer.validation", &count)));
-    if (!count) return 0;
     TRY(check(jem_config_is_set(r->config, "loader.seed", &own_seed)));
     TRY(check(jem_config_get_i64(r->config, own_seed ? "loader.seed" : "trainer.seed", &seed)));
     snprintf(text, sizeof text, "%" PRId64 " of %" PRId64 " images, seed %" PRId64, count,

@@ -127,7 +127,23 @@ works '"images": 60' "$jem" calibrate --model run/model.safetensors --data glyph
 grep -q 'held-out takes the 20' err || bad "no word on training images: $(cat err)"
 fails 1 'held out 20 of 60 images, but glyphs:size=12,limit=45 has 45' "$jem" calibrate \
     --model run/model.safetensors --data glyphs:size=12,limit=45 --held-out
-fails 1 'without trainer.validation' "$jem" calibrate --model m.safetensors --data glyphs:limit=60 \
+fails 1 'trained with trainer.validation=N' "$jem" calibrate --model m.safetensors --data glyphs:limit=60 \
     --held-out
+fails 2 'got the split test, expected train' "$jem" calibrate --model run/model.safetensors \
+    --data glyphs:size=12,limit=60 --held-out --split test
+fails 2 'got the split test, expected train' "$jem" calibrate --model run/model.safetensors \
+    --data glyphs:size=12,split=test,limit=60 --held-out
+works '"images": 60' "$jem" calibrate --model run/model.safetensors --data glyphs:size=12,limit=60,split=test
+grep -q 'as many images' err && bad "test images are taken for those of training: $(cat err)"
+
+# A run without validation held none out, and says so.
+"$jem" train --data glyphs:size=12,limit=60 --iterations 30 --set sampler.steps=1 loader.batch=16 \
+    sampler.buffer=20 trainer.px=0 optimizer.rate=5e-3 --output all >out 2>err || bad "train: $(cat err)"
+works '^  held_out *0 of 60 images, seed 0' "$jem" info all/model.safetensors
+works '"images": 60' "$jem" calibrate --model all/model.safetensors --data glyphs:size=12,limit=60
+grep -q '^warning: .*as many images as all/model.safetensors was trained on.*--split test' err ||
+    bad "no word on training images: $(cat err)"
+fails 1 'trained with trainer.validation=N' "$jem" calibrate --model all/model.safetensors \
+    --data glyphs:size=12,limit=60 --held-out
 
 end
