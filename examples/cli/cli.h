@@ -109,6 +109,13 @@ const char *options_nearest(const char *name, const char *const *names, int64_t 
 int options_exclude(const char *text);          /* tells it; CODE_USAGE */
 int options_help_settings(const char *section); /* NULL: all */
 
+/* ---- effect.c: settings that another one makes void ---- */
+
+enum { EFFECT_FRESH = 1, EFFECT_RESUMED = 2, EFFECT_ATTACK = 4 }; /* runs that train, attacks */
+
+/* Refuses those that were given and have no effect in the whole configuration; CODE_USAGE. */
+int effect_check(const settings *given, const jem_config *config, int of);
+
 /* ---- json.c: JSON text; null for numbers that are not finite ---- */
 
 typedef struct json {

@@ -23,7 +23,8 @@ static struct {
 
 static const char eps_notes[] =
     "eps is in input units, of which [-1,1] has 2: 8/255 of pixels in [0,1] is 16/255 here.\n"
-    "With --refined the chain is that of sampler.* (or --as-trained).\n\n" EVAL_SOURCES;
+    "With --refined the chain is that of sampler.* (or --as-trained); without, none runs, and\n"
+    "those settings and refine.* are refused.\n\n" EVAL_SOURCES;
 
 static const option attacking[] = {
     EVAL_NEEDS,
@@ -115,8 +116,14 @@ static int save_images(const eval_work *w, const float *x)
     return array_save_grid(mine.output, x, shape[0], 0, shape[1], shape[2], shape[3]);
 }
 
-static int check_output(void)
+/* Before minutes of work. */
+static int check_given(const eval_work *w)
 {
+    int64_t refined;
+    TRY(check(jem_config_get_i64(w->config, "attack.refined", &refined)));
+    if (given.as_trained && !refined)
+        return options_exclude("--as-trained has no effect with attack.refined=0");
+    TRY(effect_check(&given.settings, w->config, EFFECT_ATTACK));
     if (!mine.output || has_suffix(mine.output, ".npy") || has_suffix(mine.output, ".png"))
         return 0;
     fail("--output: got '%s', expected a name that ends in .npy or .png", mine.output);
@@ -211,7 +218,7 @@ static int run_attack(eval_work *w)
     double eps[MOST_EPS];
     int64_t count;
     TRY(parse_eps(eps, &count, MOST_EPS));
-    TRY(check_output());
+    TRY(check_given(w));
     int32_t *robust = allocate(w->set.count, sizeof *robust);
     float *moved = allocate(w->set.count * w->image, sizeof *moved);
     int code = robust && moved ? attack_all(w, eps, count, robust, moved) : CODE_FAILED;
@@ -273,7 +280,7 @@ static int run_distance(eval_work *w)
     double eps;
     int64_t count;
     TRY(parse_eps(&eps, &count, 1));
-    TRY(check_output());
+    TRY(check_given(w));
     float *distances = allocate(w->set.count, sizeof *distances);
     float *moved = allocate(w->set.count * w->image, sizeof *moved);
     int code = distances && moved ? search(w, eps, distances, moved) : CODE_FAILED;

@@ -228,6 +228,7 @@ static int make_model(run *r)
     int64_t classes;
     jem_model *source = NULL;
     TRY(open_source(r, &source));
+    TRY(effect_check(&given.settings, r->config, given.resume ? EFFECT_RESUMED : EFFECT_FRESH));
     TRY(check(jem_dataset_info(r->data.data, NULL, NULL, NULL, NULL, &classes)));
     TRY(check(jem_config_set_i64(r->config, "model.classes", classes)));
     TRY(check(jem_config_set_i64(r->config, "model.channels", r->data.channels)));

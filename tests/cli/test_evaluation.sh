@@ -79,6 +79,11 @@ holds "$(grep '"eps": 1' out | sed 's/.*accuracy": \([0-9.]*\).*/\1/') < 0.5" "a
 head -c 80 a.npy | grep -aq '(8, 1, 28, 28)' || bad "shape of attacked images"
 works '"refined": true' "$jem" eval attack "$@" --limit 2 --eps 0.1 --norm l2 --refined --copies 2 \
     --sampler.steps=1 --steps 2 --json
+for void in --copies=2 --refine.noise=0.1 --sampler.steps=3 --as-trained; do
+    for what in attack distance; do
+        fails 2 'has no effect with attack.refined=0' "$jem" eval $what "$@" --limit 2 --eps 0.1 $void
+    done
+done
 works '"median": [0-9]' "$jem" eval distance "$@" --limit 8 --eps 1.5 --steps 6 --bisections 3 \
     --picture d.png --output d.png
 works '"accuracy_refined": [01]' "$jem" eval refine "$@" --as-trained --steps 2 --copies 2 \

@@ -42,6 +42,41 @@ fails 1 'trainer.labels_per_class.*images' "$jem" train --data $data $tiny \
     --set trainer.labels_per_class=1000 --output other3
 fails 1 'fewer than the 120' "$jem" train --data $data $tiny --set trainer.validation=120 --output other4
 
+# ---- settings that another one makes void; a preset's own may be ----
+# no_effect SETTING OPTION...: refused, with those options that make it void
+no_effect()
+{
+    with=$1
+    setting=$2
+    shift 2
+    fails 2 "^jem: ${setting%%=*} has no effect with $with\$" "$jem" train --data $data --iterations 1 \
+        --output other5 --$setting "$@"
+}
+for setting in model.depth=16 model.widen_factor=2 model.norm=batch model.activation=silu model.dropout=0.1; do
+    no_effect model.architecture=network $setting --preset mnist
+done
+no_effect model.architecture=wide_resnet model.network=x --preset glyphs
+for setting in optimizer.momentum=0.5 optimizer.nesterov=1; do no_effect optimizer.name=adam $setting; done
+for setting in optimizer.beta1=0 optimizer.beta2=0.9 optimizer.epsilon=1e-7; do
+    no_effect optimizer.name=sgd $setting --preset jempp
+done
+no_effect optimizer.sam_rho=0 optimizer.sam_adaptive=1
+for setting in trainer.decay_at=3 trainer.decay=0.5; do
+    no_effect trainer.schedule=cosine $setting --preset glyphs --trainer.schedule=cosine
+done
+no_effect trainer.schedule=step trainer.rate_end=0.1
+for setting in trainer.snapshot_every=5 trainer.response_rate=1 trainer.response_penalty=0 \
+    trainer.response_steps=2; do
+    no_effect trainer.retries=0 $setting --retries 0
+done
+for setting in sampler.start_images=9 sampler.start_rank=2; do no_effect sampler.start=uniform $setting; done
+[ -e other5/metrics.jsonl ] && bad "trained although a setting is void"
+fails 2 'trainer.rate_end has no effect with trainer.schedule=step$' "$jem" train --data $data --iterations 9 \
+    --output tuned --resume --trainer.rate_end=0.1
+works 'accuracy' "$jem" train --data $data $tiny --preset jem --output plain --set model.architecture=network \
+    'model.network=convolution 0 a 4 3 2 1; norm 1 b batch; silu 2; linear 3 c 8' model.norm_momentum=0.5 \
+    trainer.decay_at=1 trainer.warmup=0 trainer.px=0 --iterations 1
+
 # ---- the report's sets: told before training, each once ----
 fails 1 'lettres' "$jem" train --data $data $tiny --iterations 1 --ood lettres --output sets
 [ -e sets/metrics.jsonl ] && bad "trained although --ood is wrong"
