@@ -9,7 +9,7 @@ static struct {
     int64_t count, per_class, best, strip_rows;
     int as_trained, by_class, captions, compact;
     settings settings;
-} given;
+} given = {.count = -1, .per_class = -1, .best = -1, .strip_rows = -1};
 
 static const option options[] = {
     {"model", OPTION_TEXT, 1, &given.model, "FILE", "the model, safetensors"},
@@ -83,6 +83,23 @@ static int wrong(const char *name, const char *got, const char *expected)
     return CODE_USAGE;
 }
 
+/* Not given: 0 from here on. */
+static int check_numbers(void)
+{
+    static const struct {
+        const char *name;
+        int64_t *value;
+    } numbers[] = {{"count", &given.count},
+                   {"per-class", &given.per_class},
+                   {"best", &given.best},
+                   {"strip-chains", &given.strip_rows}};
+    for (int i = 0; i < COUNT(numbers); i++) {
+        if (*numbers[i].value == 0) return wrong(numbers[i].name, "0", "1 or more");
+        if (*numbers[i].value < 0) *numbers[i].value = 0;
+    }
+    return 0;
+}
+
 static int check_options(void)
 {
     int kinds = (given.start != NULL) + (given.start_from != NULL) + (given.buffer != NULL);
@@ -104,6 +121,8 @@ static int check_options(void)
             "--buffer-by-class is for --buffer X.npy; a checkpoint says how its slots lie");
     if (given.data && (given.start || given.buffer))
         return options_exclude("--data is for class Gaussians: it excludes --start and --buffer");
+    if (given.data && given.start_from && strcmp(given.start_from, "gaussian"))
+        return options_exclude("--data is for class Gaussians: it excludes --start-from uniform");
     if (given.per_class && (given.start || given.labels || given.count))
         return options_exclude(
             "--per-class decides starts, labels and count: it excludes --start, --labels, --count");
@@ -123,6 +142,7 @@ static int choose_start(work *k)
 
 static int load(work *k)
 {
+    TRY(check_numbers());
     TRY(check_options());
     TRY(check(jem_config_create(&k->config)));
     TRY(settings_apply(&given.settings, k->config));

@@ -68,6 +68,10 @@ fails 2 'is for --buffer X.npy' "$jem" sample --model $tiny --buffer run/checkpo
     --buffer-by-class --output q.npy
 fails 2 'exclude each other' "$jem" sample --model $tiny --buffer b.npy --start b.npy --output q.npy
 fails 2 'excludes' "$jem" sample --model $tiny --data glyphs --start b.npy --output q.npy
+fails 2 'excludes --start-from uniform' "$jem" sample --model $tiny --data glyphs --start-from uniform --output q.npy
+for option in count per-class best strip-chains; do
+    fails 2 "$option: got '0', expected 1 or more" "$jem" sample --model $tiny --$option 0 --strip s.png --output q.npy
+done
 [ -e q.npy ] && bad "q.npy after a failure"
 
 # ---- selection is asked for, and said ----
