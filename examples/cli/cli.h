@@ -281,7 +281,7 @@ int folder_restore(const char *path);
 
 typedef struct saver {
     double seconds; /* between checkpoints, 0: any; more where saving would take over 2 % */
-    int64_t steps;  /* between checkpoints; 0: any */
+    int64_t steps;  /* between checkpoints, whatever they cost; 0: any */
     jem_trainer *trainer;
     const jem_config *config;
     const char *folder;

@@ -83,6 +83,7 @@ fails 1 'lettres' "$jem" train --data $data $tiny --iterations 1 --ood lettres -
 [ -e sets/metrics.jsonl ] && bad "trained although --ood is wrong"
 works 'AUROC' "$jem" train --data $data $tiny --iterations 1 --ood interpolations --output sets --overwrite
 [ "$(grep -c '"interpolations"' sets/summary.json)" = 2 ] || bad "summary.json: $(cat sets/summary.json)"
+works 'between checkpoints, whatever they cost' "$jem" train --help
 fails 2 'excludes --preset' "$jem" train --data $data --resume --preset mnist --output sets
 works 'bins' "$jem" help eval calibration
 
