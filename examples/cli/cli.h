@@ -21,7 +21,13 @@ enum { CODE_FAILED = 1, CODE_USAGE = 2, CODE_INTERRUPTED = 130 };
 
 /* ---- files.c ---- */
 
+/* "FOLDER/NAME", cut to the capacity. */
 void join(char *path, size_t capacity, const char *folder, const char *name);
+/* The same of a file that a run is to write: a link of that name gives way, what it leads to
+   stays. */
+void join_new(char *path, size_t capacity, const char *folder, const char *name);
+/* A new file to write, in place of a file or link of that name. NULL: errno says why. */
+FILE *file_create(const char *path);
 int has_suffix(const char *path, const char *suffix);
 int is_file(const char *path); /* no pipe, folder or device */
 /* The name to write path's new content under before it is renamed. 1: path itself, which is no
@@ -47,7 +53,6 @@ int check(jem_status status);
 int check_input(const char *path, jem_status status);
 /* Memory for count things of a size, zeroed; NULL has been told. */
 void *allocate(int64_t count, size_t size);
-/* "DIR/NAME", cut to the capacity. */
 double now(void); /* seconds, monotonic */
 
 int run_train(int argc, char **argv);

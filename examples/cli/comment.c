@@ -58,7 +58,7 @@ static int write_parts(const char *path, const unsigned char *bytes, size_t size
 {
     char beside[4300];
     snprintf(beside, sizeof beside, "%s~", path);
-    FILE *file = fopen(beside, "wb");
+    FILE *file = file_create(beside);
     int bad = !file || fwrite(bytes, 1, HEAD, file) != HEAD ||
               fwrite(chunk, 1, length, file) != length ||
               fwrite(bytes + HEAD, 1, size - HEAD, file) != size - HEAD;

@@ -1,12 +1,30 @@
 /* Names of files, and what is at them. */
 #include "cli.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 void join(char *path, size_t capacity, const char *folder, const char *name)
 {
     size_t n = strlen(folder);
     snprintf(path, capacity, "%s%s%s", folder, n && folder[n - 1] == '/' ? "" : "/", name);
+}
+
+void join_new(char *path, size_t capacity, const char *folder, const char *name)
+{
+    struct stat info;
+    join(path, capacity, folder, name);
+    if (!lstat(path, &info) && S_ISLNK(info.st_mode)) unlink(path);
+}
+
+FILE *file_create(const char *path)
+{
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    int fd = open(path, flags, 0666);
+    if (fd < 0 && errno == EEXIST && !unlink(path)) fd = open(path, flags, 0666);
+    return fd < 0 ? NULL : fdopen(fd, "w");
 }
 
 int has_suffix(const char *path, const char *suffix)

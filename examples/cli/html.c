@@ -58,8 +58,7 @@ int html_begin(html *page, const char *path, const char *title)
     snprintf(page->folder, sizeof page->folder, "%s/jem-report-XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(page->folder))
         return fail("%s: cannot make a folder: %s", page->folder, strerror(errno));
-    beside_of(beside, sizeof beside, path);
-    page->file = fopen(beside, "w");
+    page->file = beside_of(beside, sizeof beside, path) ? fopen(path, "w") : file_create(beside);
     if (!page->file) {
         rmdir(page->folder);
         return fail("%s: cannot open: %s", path, strerror(errno));

@@ -1,6 +1,7 @@
 /* The log of a run, DIR/metrics.jsonl: one JSON object a line. */
 #include "cli.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,21 +32,49 @@ static long kept(FILE *file, int64_t rollbacks, int64_t step)
     return at;
 }
 
+/* The first `size` bytes of the old log. */
+static void copy(FILE *to, FILE *from, long size)
+{
+    char bytes[4096];
+    rewind(from);
+    while (size > 0) {
+        size_t part = size < (long)sizeof bytes ? (size_t)size : sizeof bytes;
+        size_t n = fread(bytes, 1, part, from);
+        if (!n) return;
+        fwrite(bytes, 1, n, to);
+        size -= (long)n;
+    }
+}
+
+static FILE *append_to(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0666);
+    return fd < 0 ? NULL : fdopen(fd, "a");
+}
+
+/* A link gives way to a file with the lines that stay; what it led to keeps all of its own. */
+static FILE *open_log(const char *path, int fresh, int64_t rollbacks, int64_t step)
+{
+    struct stat info;
+    FILE *file = NULL, *old = !fresh && is_file(path) ? fopen(path, "r") : NULL;
+    long size = old ? kept(old, rollbacks, step) : 0;
+    if (!old || lstat(path, &info) || !S_ISREG(info.st_mode)) {
+        file = file_create(path);
+        if (file && old) copy(file, old, size);
+    } else if (!truncate(path, size)) {
+        file = append_to(path);
+    }
+    if (old) fclose(old);
+    return file;
+}
+
 int metrics_open(metrics *m, const char *folder, const jem_trainer *trainer)
 {
     int64_t step, rollbacks;
     join(m->path, sizeof m->path, folder, "metrics.jsonl");
     TRY(check(jem_trainer_progress(trainer, &step, NULL)));
     TRY(check(jem_trainer_rollbacks(trainer, &rollbacks, NULL, NULL)));
-    int fresh = step == 0 && rollbacks == 0;
-    if (!fresh) {
-        FILE *old = fopen(m->path, "r");
-        long size = old ? kept(old, rollbacks, step) : 0;
-        if (old) fclose(old);
-        if (old && truncate(m->path, size))
-            return fail("%s: cannot shorten: %s", m->path, strerror(errno));
-    }
-    m->file = fopen(m->path, fresh ? "w" : "a");
+    m->file = open_log(m->path, step == 0 && rollbacks == 0, rollbacks, step);
     return m->file ? 0 : fail("%s: cannot open: %s", m->path, strerror(errno));
 }
 
@@ -54,7 +83,7 @@ static void reopen(metrics *m)
 {
     struct stat info;
     if (fstat(fileno(m->file), &info) || info.st_nlink > 0) return;
-    FILE *fresh = fopen(m->path, "a");
+    FILE *fresh = append_to(m->path);
     if (!fresh) return;
     fclose(m->file);
     m->file = fresh;

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { CHAINS = 100, FACTOR = 10 }; /* fresh chains run so many times longer than in training */
 enum { MOST_SETS = 4 };
@@ -34,10 +35,10 @@ static int draw_chains(const report_run *run, const chains *k, strip *s, const j
     snprintf(caption, sizeof caption,
              "%d %schains of %" PRId64 " steps (size %g, noise %g) from %s; none left out", CHAINS,
              k->y ? "class-conditional " : "", k->steps, size, noise, from);
-    join(path, sizeof path, run->folder, "samples.png");
+    join_new(path, sizeof path, run->folder, "samples.png");
     TRY(array_save_grid(path, k->x, CHAINS, 10, k->c, k->h, k->w));
     TRY(comment_write(path, path, caption));
-    join(path, sizeof path, run->folder, "strip.png");
+    join_new(path, sizeof path, run->folder, "strip.png");
     snprintf(caption, sizeof caption, "The first chain%s of samples.png, %" PRId64 " steps from %s",
              k->y ? " of each class" : "s", k->steps, from);
     return strip_draw(s, k, run->model, path, "Chains from start to end", caption);
@@ -121,7 +122,7 @@ static int draw_roc(const report_run *run, float *const all[][SCORES], const int
         free(threshold);
         curves[made - 1].count = points;
     }
-    join(path, sizeof path, run->folder, "roc.png");
+    join_new(path, sizeof path, run->folder, "roc.png");
     if (!code && made) code = plot_roc(path, "log p(x) tells known from unknown", curves, made);
     for (int64_t i = 0; i < made; i++) {
         free((void *)curves[i].x);
@@ -194,13 +195,11 @@ static void json_best(json *out, const jem_trainer *trainer)
     json_close(out, '}');
 }
 
-static int write_summary(const report_run *run, const evaluation *e, const rating *ratings,
-                         int64_t count, const char *path)
+static void json_summary(FILE *file, const report_run *run, const evaluation *e,
+                         const rating *ratings, int64_t count)
 {
-    FILE *file = fopen(path, "w");
     int64_t step;
     json out;
-    if (!file) return fail("%s: cannot open: %s", path, strerror(errno));
     jem_trainer_progress(run->trainer, &step, NULL);
     json_open(&out, file, 0);
     json_object(&out, NULL);
@@ -230,9 +229,22 @@ static int write_summary(const report_run *run, const evaluation *e, const ratin
     }
     json_close(&out, '}');
     json_end(&out);
+}
+
+/* Beside the file, so that an old one stays whole until the new one is. */
+static int write_summary(const report_run *run, const evaluation *e, const rating *ratings,
+                         int64_t count, const char *path)
+{
+    char beside[4300];
+    snprintf(beside, sizeof beside, "%s.tmp", path);
+    FILE *file = file_create(beside);
+    if (!file) return fail("%s: cannot open: %s", path, strerror(errno));
+    json_summary(file, run, e, ratings, count);
     int bad = ferror(file);
-    if (fclose(file) || bad) return fail("%s: cannot write: %s", path, strerror(errno));
-    return 0;
+    if (!fclose(file) && !bad && !rename(beside, path)) return 0;
+    int code = fail("%s: cannot write: %s", path, strerror(errno));
+    unlink(beside);
+    return code;
 }
 
 static void print_summary(const report_run *run, const evaluation *e, const rating *ratings,
@@ -269,13 +281,13 @@ int report_write(const report_run *run)
     TRY(check(jem_model_info(run->model, &c, &h, &w, NULL, NULL)));
     TRY(images_open(&test, run->context, run->test, run->config, "test", c, h, w));
     int code = evaluate(&test, run->model, &e);
-    join(path, sizeof path, run->folder, "reliability.png");
+    join_new(path, sizeof path, run->folder, "reliability.png");
     if (!code)
         code = plot_reliability(path, "Reliability on test images", BINS, e.bin_confidence,
                                 e.bin_accuracy, e.bin_count, e.ece);
-    join(path, sizeof path, run->folder, "scores.png");
+    join_new(path, sizeof path, run->folder, "scores.png");
     if (!code) code = scores(run, &test, ratings, &count, path);
-    join(path, sizeof path, run->folder, "summary.json");
+    join_new(path, sizeof path, run->folder, "summary.json");
     if (!code) code = write_summary(run, &e, ratings, count, path);
     int drawn = code ? 0 : samples(run); /* longer chains may diverge: the rest stays */
     if (!code) code = report_page(run->folder, NULL, NULL);

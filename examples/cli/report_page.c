@@ -360,8 +360,8 @@ int report_page(const char *folder, const char *title, const char *output)
 {
     names n = {0};
     char path[4300], name[256];
-    join(path, sizeof path, folder, "report.html");
     name_of(folder, name, sizeof name);
+    if (!output) join_new(path, sizeof path, folder, "report.html");
     int code = list(&n, folder);
     if (!code && !worth(&n))
         code = fail("%s: holds nothing to report: no metrics, JSON, pictures or model", folder);

@@ -331,7 +331,7 @@ static int draw_buffer(const run *r)
         code = check(jem_sampler_buffer_get(sampler, i * slots / n, 1, x + i * size, size));
     jem_sampler_destroy(sampler);
     snprintf(name, sizeof name, "samples-%06" PRId64 ".png", r->step);
-    join(path, sizeof path, given.output, name);
+    join_new(path, sizeof path, given.output, name);
     if (!code) code = array_save_grid(path, x, n, 10, d->channels, d->height, d->width);
     free(x);
     return code;
@@ -397,7 +397,7 @@ static int diverged(run *r)
 {
     char picture[4200], reason[1024];
     jem_last_error(reason, sizeof reason);
-    join(picture, sizeof picture, given.output, "curves.png");
+    join_new(picture, sizeof picture, given.output, "curves.png");
     TRY(saver_save(&saves));
     metrics_plot(r->log.path, picture);
     return fail("%s; the state after step %" PRId64 " is kept in %s; a larger "
@@ -455,7 +455,7 @@ static int finish(run *r)
                          .data = given.data,
                          .test = given.test ? given.test : given.data,
                          .ood = given.ood};
-    join(picture, sizeof picture, given.output, "curves.png");
+    join_new(picture, sizeof picture, given.output, "curves.png");
     if (!r->log.lost) TRY(metrics_plot(r->log.path, picture));
     TRY(variants_judged(&copy, &report.file, r->trainer, r->config));
     if (copy) report.model = copy;

@@ -76,13 +76,28 @@ works '' "$jem" $run --iterations 4 --sample-every 2 --output picture
 [ -s picture/samples-000004.png ] || bad "no picture after one that failed"
 
 # ---- links: the new file takes the link's place, what it led to stays ----
-mkdir -p link && printf old >target
-ln -s ../target link/model.safetensors
+mkdir link
+written="model.safetensors summary.json metrics.jsonl report.html curves.png reliability.png scores.png roc.png
+    samples.png strip.png samples-000002.png"
+linked="$written summary.json.tmp report.html.tmp reliability.png.tmp samples.png~"
+for file in $linked; do
+    printf old >target-$file
+    ln -s ../target-$file link/$file
+done
 ln -s nowhere link/checkpoint.safetensors
-works '' "$jem" $run --iterations 2 --overwrite --output link
-[ "$(cat target)" = old ] || bad "a link was followed"
-[ -f link/model.safetensors ] && [ ! -L link/model.safetensors ] || bad "a link stays"
+works '' "$jem" $run --iterations 2 --overwrite --sample-every 2 --output link
+for file in $linked; do [ "$(cat target-$file)" = old ] || bad "the link $file was followed"; done
+for file in $written; do [ -f link/$file ] && [ ! -L link/$file ] || bad "the link $file stays"; done
 [ ! -e link/nowhere ] || bad "a dangling link was followed"
+ls link | grep 'tmp\|~' && bad "temporary files stay"
+# A log that was moved elsewhere: its lines go on in a file of the run.
+mv link/metrics.jsonl log && ln -s ../log link/metrics.jsonl
+mkfifo drain
+for file in report.html summary.json; do ln -sf ../drain link/$file; done
+works '' timeout 60 "$jem" $run --iterations 4 --resume --output link
+[ ! -L link/metrics.jsonl ] && [ "$(wc -l <link/metrics.jsonl) $(wc -l <log)" = '4 2' ] ||
+    bad "a log behind a link: $(wc -l <link/metrics.jsonl) lines, $(wc -l <log) in the old one"
+[ -f link/report.html ] && [ -f link/summary.json ] || bad "a link to a pipe stays"
 
 # ---- things in place of files ----
 mkfifo fifo
