@@ -297,6 +297,8 @@ typedef struct saver {
 
 /* Borrows all three. */
 void saver_begin(saver *s, const char *folder, jem_trainer *trainer, const jem_config *config);
+/* Whether a run left a checkpoint, of any age. */
+int saver_exists(const char *checkpoint);
 /* The newest of a run's checkpoints that is whole, and its settings. */
 int saver_find(const char *checkpoint, char *path, size_t size, jem_config **config);
 int saver_save(saver *s);

@@ -3,7 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SHARE = 50 }; /* saving takes at most one second in so many */
+enum { SHARE = 50 };       /* saving takes at most one second in so many */
+enum { MOST_KEPT = 1000 }; /* the limit of trainer.keep */
 
 void saver_begin(saver *s, const char *folder, jem_trainer *trainer, const jem_config *config)
 {
@@ -15,17 +16,29 @@ void saver_begin(saver *s, const char *folder, jem_trainer *trainer, const jem_c
     join(s->checkpoint, sizeof s->checkpoint, folder, "checkpoint.safetensors");
 }
 
+/* A run's checkpoint by age: PATH, PATH.1, ... 0: there is none so old. */
+static int name_of(char *path, size_t size, const char *checkpoint, int age)
+{
+    snprintf(path, size, age ? "%s.%d" : "%s", checkpoint, age);
+    return !access(path, F_OK);
+}
+
+int saver_exists(const char *checkpoint)
+{
+    char path[4300];
+    for (int age = 0; age < MOST_KEPT; age++)
+        if (name_of(path, sizeof path, checkpoint, age)) return 1;
+    return 0;
+}
+
+/* Over gaps: a kill may have come between two renames, a user may have removed one. */
 int saver_find(const char *checkpoint, char *path, size_t size, jem_config **config)
 {
     char reason[1024] = "";
-    for (int i = 0; i < 1000; i++) {
-        snprintf(path, size, i ? "%s.%d" : "%s", checkpoint, i);
-        if (access(path, F_OK)) {
-            if (i) break;
-            continue; /* a kill may have come between two renames */
-        }
+    for (int age = 0; age < MOST_KEPT; age++) {
+        if (!name_of(path, size, checkpoint, age)) continue;
         if (jem_config_load(config, path) == JEM_OK) {
-            if (i) warn("%s%sgoing on from %s", reason, *reason ? "; " : "", path);
+            if (age) warn("%s%sgoing on from %s", reason, *reason ? "; " : "", path);
             return 0;
         }
         if (!*reason) jem_last_error(reason, sizeof reason);

@@ -117,9 +117,7 @@ static int set_defaults(jem_config *config)
 /* Settings of a fresh run, or of the checkpoint; then those of the command line. */
 static int configure(run *r)
 {
-    char older[4300];
-    snprintf(older, sizeof older, "%s.1", r->checkpoint);
-    int exists = !access(r->checkpoint, F_OK) || !access(older, F_OK);
+    int exists = saver_exists(r->checkpoint);
     int32_t seeded = 0;
     int64_t seed;
     if (given.resume && !exists) return fail("--resume: there is no %s", r->checkpoint);

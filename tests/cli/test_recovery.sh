@@ -36,6 +36,7 @@ ls killed | grep -q tmp && bad "a temporary file stays: $(ls killed)"
 
 # ---- a damaged checkpoint gives way to the one before ----
 "$jem" $run --iterations 6 --checkpoint-steps 2 --keep 3 --output old >out 2>err || bad "old: $(cat err)"
+cp -r old gap
 [ -e old/checkpoint.safetensors.2 ] || bad "--keep 3 kept $(ls old)"
 printf 'x' | dd of=old/checkpoint.safetensors bs=1 seek=30000 conv=notrunc 2>/dev/null
 : >old/checkpoint.safetensors.1
@@ -43,6 +44,16 @@ printf 'x' | dd of=old/checkpoint.safetensors bs=1 seek=30000 conv=notrunc 2>/de
 grep -q '^warning: .*checkpoint.safetensors: checksum.*going on from .*safetensors.2' err ||
     bad "damaged: $(cat err)"
 same whole/model.safetensors old/model.safetensors
+# Over gaps, and with the oldest alone.
+rm gap/checkpoint.safetensors.1
+cp -r gap oldest && rm oldest/checkpoint.safetensors
+printf 'x' | dd of=gap/checkpoint.safetensors bs=1 seek=30000 conv=notrunc 2>/dev/null
+for folder in gap oldest; do
+    fails 1 "$folder holds a run" "$jem" $run --iterations 12 --output $folder
+    "$jem" $run --iterations 12 --resume --output $folder >out 2>err || bad "$folder: $(cat err)"
+    grep -q '^warning: .*going on from .*safetensors.2' err || bad "$folder: $(cat err)"
+    same whole/model.safetensors $folder/model.safetensors
+done
 rm -f gone
 mkdir gone && printf 'x' >gone/checkpoint.safetensors
 fails 1 'gone/checkpoint.safetensors: not a safetensors' "$jem" $run --iterations 12 --resume --output gone
