@@ -200,6 +200,13 @@ int plot_counts(const char *path, const char *title, const char *x_label, double
 /* Curves from (0,0) to (1,1): x false, y true positive rate; `name` holds the AUROC. */
 int plot_roc(const char *path, const char *title, const plot_series *curves, int64_t count);
 
+/* ---- comment.c: how a picture was made, said inside its file ---- */
+
+/* Puts the comment into a finished PNG or SVG; the name `kind` tells which. */
+int comment_write(const char *path, const char *kind, const char *comment);
+/* The Description of a PNG, clean for a terminal or a page; 0: it has none. Any file will do. */
+int comment_read(const char *path, char *text, size_t capacity);
+
 /* ---- images.c: what is scored ---- */
 
 typedef struct images {

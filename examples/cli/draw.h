@@ -33,11 +33,6 @@ void page_drop(page *p);
 /* A PNG, PDF or SVG by its name? */
 int page_suffix(const char *path);
 
-/* ---- comment.c ---- */
-
-/* Puts the comment into a finished PNG or SVG; the name `kind` tells which. */
-int comment_write(const char *path, const char *kind, const char *comment);
-
 /* ---- Text, in page.c ---- */
 
 void set_colour(cairo_t *cr, colour c, double alpha);

@@ -124,13 +124,14 @@ static void show_head(const html *page, const char *title, const tree *summary)
 
 /* ---- Pictures ---- */
 
-static const char *const known[][2] = {
-    {"samples.png",
-     "Fresh chains, all of them and in their order, ten times as long as those of training."},
-    {"strip.png", "Chains from their start to their end."},
-    {"reliability.png", "Accuracy against confidence on test images, in 20 equal bins."},
-    {"roc.png", "Known images accepted against unknown ones, at every threshold of log p(x)."},
-    {"scores.png", "log p(x) of test images and of images of another kind."}};
+/* With what stands below those that do not say themselves how they were made. */ static const char
+    *const known[][2] = {
+        {"samples.png",
+         "Samples. The file does not say how they were made, nor whether all are shown."},
+        {"strip.png", "Chains from their start to their end."},
+        {"reliability.png", "Accuracy against confidence on test images, in 20 equal bins."},
+        {"roc.png", "Known images accepted against unknown ones, at every threshold of log p(x)."},
+        {"scores.png", "log p(x) of test images and of images of another kind."}};
 
 static int is_known(const char *name)
 {
@@ -155,7 +156,7 @@ static int64_t buffer_step(const char *name)
 
 static void show_known(const html *page, const char *folder)
 {
-    char path[4300];
+    char path[4300], made[9000];
     int shown = 0;
     for (int i = 0; i < COUNT(known); i++) {
         if (!exists(folder, known[i][0], path, sizeof path)) continue;
@@ -163,7 +164,8 @@ static void show_known(const html *page, const char *folder)
             html_section(page, "Pictures");
             fputs("<div class=\"figures\">\n", page->file);
         }
-        html_picture(page, path, known[i][1], !strcmp(known[i][0], "scores.png"));
+        const char *caption = comment_read(path, made, sizeof made) ? made : known[i][1];
+        html_picture(page, path, caption, !strcmp(known[i][0], "scores.png"));
     }
     if (shown) fputs("</div>\n", page->file);
 }

@@ -53,6 +53,47 @@ same first.html second.html
 works '' "$jem" report run --title 'A <b> & c' --output third.html
 grep -q '<title>A &lt;b&gt; &amp; c</title>' third.html || bad "the title is not escaped"
 
+# ---- captions: what a picture says of itself ----
+grep -q '<figcaption>100 chains of 20 steps (size 1, noise 0.01) from uniform noise; none left out<' run/report.html ||
+    bad "samples.png: $(grep -o '<figcaption>[^<]*' run/report.html)"
+grep -q '<figcaption>The first chains of samples.png' run/report.html || bad "strip.png has no caption of its own"
+cp -r run selected
+works '' "$jem" sample --model run/model.safetensors --count 5 --best 2 --steps 1 --output selected/samples.png
+works '' "$jem" report selected
+grep -q '<figcaption>Selected: the 2 of largest log p(x) of 5 chains' selected/report.html ||
+    bad "a selection is not told: $(grep -o '<figcaption>[^<]*' selected/report.html)"
+python3 - <<'END'
+import os, struct, zlib
+def chunk(kind, data, size=None, sum=None):
+    return struct.pack('>I', len(data) if size is None else size) + kind + data + \
+        struct.pack('>I', zlib.crc32(kind + data) if sum is None else sum)
+head, end = b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', bytes(13)), chunk(b'IEND', b'')
+word = b'Description\0'
+told = {'latin': chunk(b'tEXt', word + b'caf\xe9 <b>\x1b[31m'),
+        'other': chunk(b'tEXt', b'Comment\0no') + chunk(b'IDAT', bytes(70000)) +
+                 chunk(b'iTXt', word + b'\0\0en\0Bild\0caf\xc3\xa9 <b>\xff[31m')}
+silent = {'none': b'', 'cut': chunk(b'iTXt', word + b'\0\0\0\0text')[:-9], 'short': chunk(b'iTXt', word + b'\0'),
+          'unended': chunk(b'iTXt', word + b'\0\0enBildtext'), 'empty': chunk(b'tEXt', word),
+          'word': chunk(b'tEXt', word[:-1]), 'packed': chunk(b'iTXt', word + b'\1\0\0\0' + zlib.compress(b'text')),
+          'sum': chunk(b'tEXt', word + b'text', sum=1), 'huge': chunk(b'tEXt', word + b'text', size=0xffffffff),
+          'large': chunk(b'IDAT', b'', size=0x7fffffff), 'long': chunk(b'tEXt', word + b'a' * 70000),
+          'many': chunk(b'tEXt', b'') * 200000 + chunk(b'tEXt', word + b'text')}
+for name, data in {**told, **silent}.items():
+    os.makedirs('captions/' + name)
+    open('captions/' + name + '/samples.png', 'wb').write(head + data + end)
+os.mkdir('captions/no')
+open('captions/no/samples.png', 'wb').write(b'x')
+END
+for folder in captions/*; do
+    works '' timeout 60 "$jem" report $folder
+    whole $folder/report.html >/dev/null
+    case $folder in
+        */latin | */other) caption='café &lt;b&gt;.\[31m<' ;;
+        *) caption='Samples. The file does not say' ;;
+    esac
+    grep -q "<figcaption>$caption" $folder/report.html || bad "$folder: $(grep -o '<figcaption>[^<]*' $folder/report.html)"
+done
+
 # ---- evaluations ----
 mkdir evaluations
 small=glyphs:limit=40
