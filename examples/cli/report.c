@@ -1,13 +1,13 @@
 /* What a finished run is worth: pictures, summary.json, a few lines. */
 #include "chains.h"
-#include "draw.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { CHAINS = 100, FACTOR = 10 }; /* fresh chains run so many times longer than in training */
+enum { CHAINS = 100, ROWS = 10 }; /* a class a row */
+enum { FACTOR = 10 };             /* fresh chains run so many times longer than in training */
 enum { MOST_SETS = 4 };
 
 static const char *const score_names[] = {"log_px", "mass"}; /* the first one is drawn */
@@ -23,24 +23,38 @@ typedef struct rating {
 
 /* ---- Fresh samples ---- */
 
+/* The grid has a row for each of ten classes: of more, it says which. */
+static int name_classes(char *text, size_t capacity, const report_run *run, const chains *k)
+{
+    int64_t classes;
+    TRY(check(jem_model_info(run->model, NULL, NULL, NULL, &classes, NULL)));
+    *text = 0;
+    if (k->y && classes > ROWS)
+        snprintf(text, capacity, "classes 0 to %d of %" PRId64, ROWS - 1, classes);
+    return 0;
+}
+
 /* The grid, and one chain a class from its start to its end. */
 static int draw_chains(const report_run *run, const chains *k, strip *s, const jem_config *config)
 {
-    char path[4200], caption[256], start[32];
+    char path[4200], caption[256], start[32], of[64];
     double size, noise;
     TRY(check(jem_config_get_f64(config, "sampler.step_size", &size)));
     TRY(check(jem_config_get_f64(config, "sampler.noise", &noise)));
     TRY(check(jem_config_get_str(config, "sampler.start", start, sizeof start)));
+    TRY(name_classes(of, sizeof of, run, k));
     const char *from = strcmp(start, "uniform") ? "class Gaussians" : "uniform noise";
     snprintf(caption, sizeof caption,
-             "%d %schains of %" PRId64 " steps (size %g, noise %g) from %s; none left out", CHAINS,
-             k->y ? "class-conditional " : "", k->steps, size, noise, from);
+             "%d %schains of %" PRId64 " steps (size %g, noise %g) from %s; %s%snone left out",
+             CHAINS, k->y ? "class-conditional " : "", k->steps, size, noise, from, of,
+             *of ? "; of these " : "");
     join_new(path, sizeof path, run->folder, "samples.png");
-    TRY(array_save_grid(path, k->x, CHAINS, 10, k->c, k->h, k->w));
+    TRY(array_save_grid(path, k->x, CHAINS, CHAINS / ROWS, k->c, k->h, k->w));
     TRY(comment_write(path, path, caption));
     join_new(path, sizeof path, run->folder, "strip.png");
-    snprintf(caption, sizeof caption, "The first chain%s of samples.png, %" PRId64 " steps from %s",
-             k->y ? " of each class" : "s", k->steps, from);
+    snprintf(caption, sizeof caption,
+             "The first chain%s of samples.png, %" PRId64 " steps from %s%s%s",
+             k->y ? " of each class" : "s", k->steps, from, *of ? "; " : "", of);
     return strip_draw(s, k, run->model, path, "Chains from start to end", caption);
 }
 
@@ -58,7 +72,7 @@ static int draw_samples(const report_run *run, jem_config *config)
     TRY(check(jem_model_starts_info(run->model, NULL, &carried, NULL)));
     if (!carried) TRY(check(jem_config_set_str(config, "sampler.start", "uniform")));
     TRY(check(jem_model_info(run->model, &k.c, &k.h, &k.w, &classes, NULL)));
-    for (int64_t i = 0; i < CHAINS; i++) y[i] = (int32_t)(i / 10 % classes); /* a class a row */
+    for (int64_t i = 0; i < CHAINS; i++) y[i] = (int32_t)(i / (CHAINS / ROWS) % classes);
     k.steps *= FACTOR;
     k.y = conditional ? y : NULL;
     k.x = allocate(CHAINS * k.c * k.h * k.w, sizeof *k.x);

@@ -53,7 +53,7 @@ same first.html second.html
 works '' "$jem" report run --title 'A <b> & c' --output third.html
 grep -q '<title>A &lt;b&gt; &amp; c</title>' third.html || bad "the title is not escaped"
 
-# ---- captions: what a picture says of itself ----
+# ---- captions: what a picture says of itself; classes that are not shown ----
 grep -q '<figcaption>100 chains of 20 steps (size 1, noise 0.01) from uniform noise; none left out<' run/report.html ||
     bad "samples.png: $(grep -o '<figcaption>[^<]*' run/report.html)"
 grep -q '<figcaption>The first chains of samples.png' run/report.html || bad "strip.png has no caption of its own"
@@ -93,6 +93,12 @@ for folder in captions/*; do
     esac
     grep -q "<figcaption>$caption" $folder/report.html || bad "$folder: $(grep -o '<figcaption>[^<]*' $folder/report.html)"
 done
+"$jem" train --data letters:size=12,limit=400 --sampler.steps=1 --set loader.batch=8 sampler.buffer=54 \
+    sampler.conditional=1 --iterations 1 --output letters >out 2>err || bad "letters: $(cat err)"
+grep -aq 'class-conditional chains .*; classes 0 to 9 of 27; of these none left out' letters/samples.png ||
+    bad "samples.png claims all classes: $(grep -a Description letters/samples.png)"
+grep -aq 'first chain of each class of samples.png.*; classes 0 to 9 of 27' letters/strip.png ||
+    bad "strip.png claims all classes"
 
 # ---- evaluations ----
 mkdir evaluations
