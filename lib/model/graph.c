@@ -29,6 +29,13 @@ int32_t jem__graph_coupled(const jem__graph *graph)
     return 0;
 }
 
+int32_t jem__graph_drops(const jem__graph *graph)
+{
+    for (int32_t i = 0; i < graph->node_count; i++)
+        if (graph->nodes[i].op == &jem__op_dropout && graph->nodes[i].number > 0) return 1;
+    return 0;
+}
+
 static int32_t add_node(jem__graph *g, const jem__node *node)
 {
     if (g->status) return -1;

@@ -67,6 +67,7 @@ jem__image jem__graph_shape(const jem__graph *graph, int32_t value);
 int32_t jem__node_reads(const jem__node *node, int32_t value);
 /* 1 if some node of the graph couples the images of a batch in training. */
 int32_t jem__graph_coupled(const jem__graph *graph);
+int32_t jem__graph_drops(const jem__graph *graph); /* 1 if some node has dropout */
 
 /* Builders return the new value, or -1 after a failure, which stays in
    graph->status; they may be chained without checking. prefix names the

@@ -300,6 +300,11 @@ int32_t jem__model_has_head(const jem_model *model)
     return model->graph.head;
 }
 
+int32_t jem__model_has_dropout(const jem_model *model)
+{
+    return jem__graph_drops(&model->graph);
+}
+
 void jem_model_destroy(jem_model *model)
 {
     if (!model || !jem__count_drop(&model->count)) return;

@@ -27,6 +27,7 @@ jem_context *jem__model_context(const jem_model *model);
 /* The text of a metadata entry until it is set again, or NULL. */
 const char *jem__model_metadata(const jem_model *model, const char *key);
 int32_t jem__model_has_head(const jem_model *model); /* E(x) is an energy head's */
+int32_t jem__model_has_dropout(const jem_model *model);
 /* Refuses non-finite or far out-of-range x, and labels outside the classes (y may be NULL). */
 jem_status jem__model_check(const jem_model *model, const char *function, const float *x,
                             const int32_t *y, int64_t n);

@@ -47,7 +47,7 @@ static jem_status settings_of(const jem_trainer *t, jem_config **out)
 }
 
 /* Settings that a run may change when it is resumed. */
-static int32_t is_free(const char *key, const jem_config *config)
+static int32_t is_free(const jem_trainer *t, const char *key, const jem_config *config)
 {
     static const char *const keys[] = {
         "trainer.gap_limit", "trainer.seed", /* its effect is compared */
@@ -58,14 +58,15 @@ static int32_t is_free(const char *key, const jem_config *config)
     /* A cosine reaches the end of the run, wherever it is. */
     if (strcmp(key, "trainer.iterations") == 0)
         return strcmp(jem__config_str(config, "trainer.schedule"), "cosine") != 0;
-    if (strcmp(key, "model.seed") == 0) return jem__config_f64(config, "model.dropout") == 0;
+    /* Masks of dropout follow from it, whichever setting the network has them from. */
+    if (strcmp(key, "model.seed") == 0) return !jem__model_has_dropout(t->model);
     return starts_with(key, "context.") || starts_with(key, "dataset.") ||
            starts_with(key, "trainer.guard_") || starts_with(key, "trainer.response_") ||
            starts_with(key, "attack.") || starts_with(key, "refine.") ||
            starts_with(key, "calibration.");
 }
 
-static jem_status compare_settings(const char *path, const jem_config *theirs,
+static jem_status compare_settings(const jem_trainer *t, const char *path, const jem_config *theirs,
                                    const jem_config *ours)
 {
     for (int64_t i = 0; i < jem__key_total; i++) {
@@ -76,7 +77,7 @@ static jem_status compare_settings(const char *path, const jem_config *theirs,
                        : jem__keys[i].type == JEM_KEY_F64
                            ? jem__config_f64(theirs, key) == jem__config_f64(ours, key)
                            : strcmp(a, b) == 0;
-        if (!same && !is_free(key, ours))
+        if (!same && !is_free(t, key, ours))
             return jem__fail(JEM_ERROR_FORMAT, "%s: the run had %s=%.64s, this trainer has %.64s",
                              path, key, a, b);
     }
@@ -220,7 +221,7 @@ static jem_status check_settings(const jem_trainer *t, const jem__safetensors *s
     if (!status) status = settings_of(t, &ours);
     if (!status) status = jem__trainer_seeds(theirs);
     if (!status) status = jem__trainer_seeds(ours);
-    if (!status) status = compare_settings(path, theirs, ours);
+    if (!status) status = compare_settings(t, path, theirs, ours);
     jem_config_destroy(theirs);
     jem_config_destroy(ours);
     data_text(t, data, sizeof data);

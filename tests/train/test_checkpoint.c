@@ -94,6 +94,10 @@ START_TEST(from_recorded_settings)
 }
 END_TEST
 
+#define NETWORK(probability)                                                                       \
+    "model.architecture=network model.network=\"convolution 0 stem 4 3 2 1; relu 1; dropout "      \
+    "2 " probability "; mean 3\""
+
 START_TEST(other_runs_are_named)
 {
     static const char *const others[][2] = {
@@ -116,6 +120,27 @@ START_TEST(other_runs_are_named)
         FAILS(JEM_ERROR_FORMAT, jem_trainer_resume(b.trainer, path), others[i][1]);
         tiny_end(&b);
     }
+    /* The model's seed matters to dropout alone, be it a setting's or a statement's. */
+    static const char *const seeded[][2] = {{"", NULL},
+                                            {"model.dropout=0.2", "model.seed"},
+                                            {NETWORK("0.2"), "model.seed"},
+                                            {NETWORK("0"), NULL}};
+    for (size_t i = 0; i < sizeof seeded / sizeof seeded[0]; i++) {
+        char other[200];
+        snprintf(other, sizeof other, "%s model.seed=5", seeded[i][0]);
+        a = tiny_of(1, seeded[i][0]);
+        OK(jem_trainer_step(a.trainer));
+        OK(jem_trainer_save(a.trainer, path));
+        tiny_end(&a);
+        tiny b = tiny_of(1, other);
+        if (seeded[i][1])
+            FAILS(JEM_ERROR_FORMAT, jem_trainer_resume(b.trainer, path), seeded[i][1]);
+        else
+            OK(jem_trainer_resume(b.trainer, path));
+        tiny_end(&b);
+    }
+    OK(jem_trainer_save((a = tiny_of(1, "")).trainer, path));
+    tiny_end(&a);
     /* The same settings over other data. */
     tiny b = tiny_of(1, "");
     jem_dataset *less = tiny_data(b.context, DATA - 1);
