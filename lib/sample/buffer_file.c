@@ -2,7 +2,7 @@
 #include "base/context.h"
 #include "base/memory.h"
 #include "base/status.h"
-#include "format/safetensors.h"
+#include "format/checkpoint.h"
 #include "model/model.h"
 #include "sample/sampler.h"
 #include <inttypes.h>
@@ -100,6 +100,13 @@ static jem_status take_buffer(const jem__safetensors *set, const char *path, jem
     return JEM_OK;
 }
 
+/* Files of other programs that have such tensors may have no checksum. */
+static jem_status check_whole(const jem__safetensors *set, const char *path)
+{
+    if (jem__checkpoint_is(set)) return jem__checkpoint_check(set, path);
+    return jem__safetensors_metadata(set, "checksum") ? jem__safetensors_verify(set, path) : JEM_OK;
+}
+
 jem_status jem_sampler_buffer_load(jem_sampler *sampler, const char *path, int64_t *used)
 {
     static const char name[] = "jem_sampler_buffer_load";
@@ -109,8 +116,7 @@ jem_status jem_sampler_buffer_load(jem_sampler *sampler, const char *path, int64
     JEM__REQUIRE(path, name);
     JEM__ENTER(jem__sampler_context(sampler), name);
     JEM__TRY(jem__safetensors_load(&set, path));
-    jem_status status =
-        jem__safetensors_metadata(set, "checksum") ? jem__safetensors_verify(set, path) : JEM_OK;
+    jem_status status = check_whole(set, path);
     if (!status) status = take_buffer(set, path, sampler, used);
     jem__safetensors_destroy(set);
     if (status && used) *used = 0;

@@ -2,17 +2,14 @@
    table of state.c as tensors, settings and facts as metadata. docs/formats.md lists
    every entry. Files of every version from 1 on are read; what a later version adds is
    an entry that older files may lack. */
+#include "format/checkpoint.h"
 #include "base/config.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/status.h"
-#include "format/safetensors.h"
 #include "train/state.h"
 #include <inttypes.h>
 #include <string.h>
-
-static const char format[] = "jem-checkpoint";
-enum { VERSION = 1 };
 
 /* ---- Settings ---- */
 
@@ -109,9 +106,11 @@ static jem_status describe(const jem_trainer *t, jem__safetensors *set)
     jem_config_destroy(config);
     JEM__TRY(status);
     data_text(t, data, sizeof data);
-    jem__format(version, sizeof version, "%d", VERSION);
-    const char *pairs[][2] = {
-        {"format", format}, {"format_version", version}, {"settings", settings}, {"data", data}};
+    jem__format(version, sizeof version, "%d", JEM__CHECKPOINT_VERSION);
+    const char *pairs[][2] = {{"format", JEM__CHECKPOINT_FORMAT},
+                              {"format_version", version},
+                              {"settings", settings},
+                              {"data", data}};
     for (int i = 0; !status && i < 4; i++)
         status = jem__safetensors_set_metadata(set, pairs[i][0], pairs[i][1]);
     if (!status) status = jem__safetensors_seal(set);
@@ -154,40 +153,11 @@ jem_status jem_trainer_save(const jem_trainer *trainer, const char *path)
 
 /* ---- Reading ---- */
 
-static jem_status expect(const jem__safetensors *set, const char *path, const char *key,
-                         const char *expected)
-{
-    const char *got = jem__safetensors_metadata(set, key);
-    if (got && strcmp(got, expected) == 0) return JEM_OK;
-    return jem__fail(JEM_ERROR_FORMAT, "%s: %s is '%.64s', expected '%s'", path, key,
-                     got ? got : "", expected);
-}
-
-/* Versions count up from 1. */
-static jem_status check_version(const jem__safetensors *set, const char *path)
-{
-    const char *got = jem__safetensors_metadata(set, "format_version");
-    char known[16];
-    for (int i = 1; got && i <= VERSION; i++) {
-        jem__format(known, sizeof known, "%d", i);
-        if (strcmp(got, known) == 0) return JEM_OK;
-    }
-    return jem__fail(JEM_ERROR_FORMAT, "%s: format_version is '%.16s', this libjem reads 1..%d",
-                     path, got ? got : "", VERSION);
-}
-
 /* Opens a checkpoint that is whole. */
 static jem_status open_checkpoint(jem__safetensors **set, const char *path)
 {
     JEM__TRY(jem__safetensors_load(set, path));
-    JEM__TRY(expect(*set, path, "format", format));
-    JEM__TRY(check_version(*set, path));
-    const char *settings = jem__safetensors_metadata(*set, "settings");
-    const char *data = jem__safetensors_metadata(*set, "data");
-    if (!settings || !data)
-        return jem__fail(JEM_ERROR_FORMAT, "%s: no %s entry in the metadata", path,
-                         settings ? "data" : "settings");
-    return jem__safetensors_verify(*set, path);
+    return jem__checkpoint_check(*set, path);
 }
 
 static jem_status read_settings(const jem__safetensors *set, const char *path, jem_config **config)
@@ -225,7 +195,7 @@ static jem_status check_settings(const jem_trainer *t, const jem__safetensors *s
     jem_config_destroy(theirs);
     jem_config_destroy(ours);
     data_text(t, data, sizeof data);
-    return status ? status : expect(set, path, "data", data);
+    return status ? status : jem__checkpoint_expect(set, path, "data", data);
 }
 
 static int32_t may_lack(const jem__safetensors *set, const jem__entry *e)

@@ -1,4 +1,6 @@
 /* Replay buffers that come from outside a sampler. */
+#define _GNU_SOURCE
+#include "format/safetensors.h"
 #include "helpers.h"
 #include <math.h>
 
@@ -134,9 +136,57 @@ START_TEST(a_damaged_checkpoint_changes_nothing)
 }
 END_TEST
 
+/* The buffer is held to what a resumed run is: docs/formats.md. */
+START_TEST(a_checkpoint_must_be_whole)
+{
+    static const char mark[] = "\"checksum\"";
+    bench b = bench_of("");
+    jem_trainer *trainer;
+    jem__safetensors *set;
+    float before[SLOTS * IMAGE], after[SLOTS * IMAGE];
+    int64_t size, used = 7;
+    const char *path = test_path("whole.safetensors");
+    OK(jem_trainer_create(&trainer, b.model, b.data, b.config));
+    OK(jem_trainer_step(trainer));
+    OK(jem_trainer_save(trainer, path));
+    jem_trainer_destroy(trainer);
+    OK(jem_sampler_buffer_get(b.sampler, 0, SLOTS, before, INT64_MAX));
+    uint8_t *bytes = test_get(path, &size);
+
+    uint8_t *at = memmem(bytes, (size_t)size, mark, sizeof mark - 1);
+    ck_assert_ptr_nonnull(at);
+    at[1] = 'x'; /* the entry is another one */
+    test_put(path, bytes, size);
+    FAILS(JEM_ERROR_FORMAT, jem_sampler_buffer_load(b.sampler, path, &used), "checksum");
+    ck_assert_int_eq(used, 0);
+    at[1] = 'c';
+
+    bytes[size - 1] ^= 1; /* of another tensor than the buffer */
+    test_put(path, bytes, size);
+    FAILS(JEM_ERROR_FORMAT, jem_sampler_buffer_load(b.sampler, path, NULL), "checksum");
+    bytes[size - 1] ^= 1;
+
+    OK(jem__safetensors_load_memory(&set, bytes, size, "checkpoint"));
+    OK(jem__safetensors_set_metadata(set, "format_version", "2"));
+    OK(jem__safetensors_seal(set));
+    OK(jem__safetensors_save(set, path));
+    jem__safetensors_destroy(set);
+    FAILS(JEM_ERROR_FORMAT, jem_sampler_buffer_load(b.sampler, path, NULL),
+          "format_version is '2', this libjem reads 1..1");
+
+    OK(jem_sampler_buffer_get(b.sampler, 0, SLOTS, after, INT64_MAX));
+    ck_assert_int_eq(memcmp(before, after, sizeof before), 0);
+    test_put(path, bytes, size);
+    OK(jem_sampler_buffer_load(b.sampler, path, &used));
+    ck_assert_int_gt(used, 0);
+    free(bytes);
+    bench_end(&b);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *tests[] = {what_is_set_is_drawn, a_checkpoint_gives_its_buffer,
-                            a_damaged_checkpoint_changes_nothing, NULL};
+                            a_damaged_checkpoint_changes_nothing, a_checkpoint_must_be_whole, NULL};
     return test_run("buffer", tests);
 }
