@@ -33,6 +33,9 @@ jem_status jem__safetensors_add(jem__safetensors *set, const char *name, const c
                                 int64_t dimensions, const int64_t *shape, const void *data);
 jem_status jem__safetensors_set_metadata(jem__safetensors *set, const char *key,
                                          const char *value); /* copies; replaces */
+/* The same for a key that the set has not: it is not looked for. */
+jem_status jem__safetensors_append_metadata(jem__safetensors *set, const char *key,
+                                            const char *value);
 struct jem__writer;
 jem_status jem__safetensors_write(const jem__safetensors *set, struct jem__writer *writer);
 jem_status jem__safetensors_save(const jem__safetensors *set, const char *path); /* atomic */

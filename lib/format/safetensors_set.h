@@ -37,8 +37,5 @@ int64_t jem__dtype_size(const char *dtype); /* bytes of an element; 0: unknown *
 /* Adds a tensor without data; takes copies of the texts. */
 jem_status jem__safetensors_append(jem__safetensors *set, const char *name, const char *dtype,
                                    jem__tensor_info **tensor);
-/* Adds a text, be there one of that key or not. */
-jem_status jem__safetensors_append_metadata(jem__safetensors *set, const char *key,
-                                            const char *value);
 
 #endif

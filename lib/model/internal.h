@@ -49,7 +49,9 @@ struct jem_model {
     _Atomic int64_t statistics; /* counts moves of running statistics in passes */
 
     jem__entry *metadata;
-    int64_t metadata_count;
+    int64_t metadata_count, metadata_room;
+    int64_t *by_key; /* places of the metadata, sorted by key */
+    int64_t by_key_room;
     jem__extra *extras;
     int64_t extra_count;
 
@@ -75,6 +77,7 @@ jem_status jem__model_store(jem_model *model);              /* storage for the g
 jem_status jem__model_initialise(jem_model *model);         /* initial weights */
 void jem__model_drop_parameters(jem_model *model);          /* packs and storage */
 void jem__metadata_drop(jem_model *model, const char *key); /* nothing if there is none */
+void jem__metadata_clear(jem_model *model);                 /* for the model's end */
 jem_status jem__metadata_put(jem_model *model, const char *key, const char *value);
 const char *jem__metadata_find(const jem_model *model, const char *key);
 

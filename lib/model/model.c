@@ -1,4 +1,4 @@
-/* A model's life: create, clone, destroy; what it is; metadata; its plans. */
+/* A model's life: create, clone, destroy; what it is; its plans. */
 #include "base/memory.h"
 #include "base/status.h"
 #include "model/internal.h"
@@ -13,50 +13,7 @@ const jem__setting jem__model_settings[] = {
     {"norm_momentum", 3}, {"activation", 1}, {"dropout", 1},      {"energy", 3},
     {"network", 2},       {NULL, 0}};
 
-/* ---- Metadata ---- */
-
-const char *jem__metadata_find(const jem_model *model, const char *key)
-{
-    for (int64_t i = 0; i < model->metadata_count; i++)
-        if (strcmp(model->metadata[i].key, key) == 0) return model->metadata[i].value;
-    return NULL;
-}
-
-jem_status jem__metadata_put(jem_model *model, const char *key, const char *value)
-{
-    char *copy = jem__strdup(value);
-    if (!copy) return JEM_ERROR_MEMORY;
-    for (int64_t i = 0; i < model->metadata_count; i++)
-        if (strcmp(model->metadata[i].key, key) == 0) {
-            jem__free(model->metadata[i].value);
-            model->metadata[i].value = copy;
-            return JEM_OK;
-        }
-    jem__entry *fresh = NULL;
-    char *name = jem__strdup(key);
-    if (!name || jem__alloc(&fresh, model->metadata_count + 1, sizeof *fresh)) {
-        jem__free(name);
-        jem__free(copy);
-        return JEM_ERROR_MEMORY;
-    }
-    if (model->metadata)
-        memcpy(fresh, model->metadata, (size_t)model->metadata_count * sizeof *fresh);
-    jem__free(model->metadata);
-    model->metadata = fresh;
-    model->metadata[model->metadata_count++] = (jem__entry){name, copy};
-    return JEM_OK;
-}
-
-void jem__metadata_drop(jem_model *model, const char *key)
-{
-    for (int64_t i = 0; i < model->metadata_count; i++) {
-        if (strcmp(model->metadata[i].key, key) != 0) continue;
-        jem__free(model->metadata[i].key);
-        jem__free(model->metadata[i].value);
-        for (model->metadata_count--; i < model->metadata_count; i++)
-            model->metadata[i] = model->metadata[i + 1];
-    }
-}
+/* ---- What it is ---- */
 
 static jem_status describe(jem_model *model)
 {
@@ -72,57 +29,6 @@ static jem_status describe(jem_model *model)
     }
     const char *names = jem__config_str(model->config, "model.class_names");
     return *names ? jem__metadata_put(model, "class_names", names) : JEM_OK;
-}
-
-int64_t jem_model_metadata_get(const jem_model *model, const char *key, char *buffer,
-                               int64_t capacity)
-{
-    if (buffer && capacity > 0) *buffer = 0;
-    JEM__REQUIRE(model, "jem_model_metadata_get");
-    JEM__REQUIRE(key, "jem_model_metadata_get");
-    const char *value = jem__metadata_find(model, key);
-    if (!value)
-        return jem__fail(JEM_ERROR_ARGUMENT, "jem_model_metadata_get: no entry '%.64s'", key);
-    return jem__copy_text(value, buffer, capacity);
-}
-
-jem_status jem_model_metadata_set(jem_model *model, const char *key, const char *value)
-{
-    JEM__REQUIRE(model, "jem_model_metadata_set");
-    JEM__REQUIRE(key, "jem_model_metadata_set");
-    JEM__REQUIRE(value, "jem_model_metadata_set");
-    JEM__ENTER(model->context, "jem_model_metadata_set");
-    if (!jem__is_utf8(key) || !jem__is_utf8(value))
-        return jem__fail(JEM_ERROR_ARGUMENT, "jem_model_metadata_set: '%.64s' is not UTF-8",
-                         jem__is_utf8(key) ? value : key);
-    if (strlen(key) > JEM__KEY_LIMIT)
-        return jem__fail(JEM_ERROR_ARGUMENT,
-                         "jem_model_metadata_set: key '%.40s...' is longer than %d bytes", key,
-                         JEM__KEY_LIMIT);
-    int fixed = strcmp(key, "format") == 0;
-    for (const jem__setting *s = jem__model_settings; s->name; s++) fixed |= !strcmp(key, s->name);
-    if (fixed)
-        return jem__fail(JEM_ERROR_STATE,
-                         "jem_model_metadata_set: %s describes the network and cannot be set", key);
-    return jem__metadata_put(model, key, value);
-}
-
-int64_t jem_model_metadata_count(const jem_model *model)
-{
-    JEM__REQUIRE(model, "jem_model_metadata_count");
-    return model->metadata_count;
-}
-
-int64_t jem_model_metadata_key(const jem_model *model, int64_t index, char *buffer,
-                               int64_t capacity)
-{
-    if (buffer && capacity > 0) *buffer = 0;
-    JEM__REQUIRE(model, "jem_model_metadata_key");
-    if (index < 0 || index >= model->metadata_count)
-        return jem__fail(JEM_ERROR_ARGUMENT,
-                         "jem_model_metadata_key: entry %" PRId64 " of %" PRId64, index,
-                         (int64_t)model->metadata_count);
-    return jem__copy_text(model->metadata[index].key, buffer, capacity);
 }
 
 int64_t jem_model_class_name(const jem_model *model, int64_t k, char *buffer, int64_t capacity)
@@ -290,11 +196,6 @@ jem_context *jem__model_context(const jem_model *model)
     return model->context;
 }
 
-const char *jem__model_metadata(const jem_model *model, const char *key)
-{
-    return jem__metadata_find(model, key);
-}
-
 int32_t jem__model_has_head(const jem_model *model)
 {
     return model->graph.head;
@@ -316,11 +217,7 @@ void jem_model_destroy(jem_model *model)
     for (int64_t i = 0; i < model->plan_count; i++) jem__plan_destroy(model->plans[i]);
     jem__free(model->plans);
     jem__model_drop_parameters(model);
-    for (int64_t i = 0; i < model->metadata_count; i++) {
-        jem__free(model->metadata[i].key);
-        jem__free(model->metadata[i].value);
-    }
-    jem__free(model->metadata);
+    jem__metadata_clear(model);
     for (int64_t i = 0; i < model->extra_count; i++) {
         jem__free(model->extras[i].name);
         jem__free(model->extras[i].bytes);

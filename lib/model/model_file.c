@@ -239,7 +239,7 @@ static jem_status collect(jem__safetensors **out, const jem_model *model)
     jem_status status = JEM_OK;
     for (int64_t i = 0; !status && i < model->metadata_count; i++)
         status =
-            jem__safetensors_set_metadata(set, model->metadata[i].key, model->metadata[i].value);
+            jem__safetensors_append_metadata(set, model->metadata[i].key, model->metadata[i].value);
     for (int32_t i = 0; !status && i < model->graph.parameter_count; i++) {
         const jem__parameter *p = &model->parameters[i];
         status = jem__safetensors_add(set, p->name, "F32", p->dimensions, p->shape, p->value);
