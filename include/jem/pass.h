@@ -61,9 +61,9 @@ JEM_API jem_status jem_pass_forward(jem_pass *pass, const float *x, int64_t n, f
 
 /* dlogits [n,classes] of the last forward -> gradients: parameter gradients are
    ADDED to the model's (jem_model_gradient_zero clears them), dx [n,C,H,W] is
-   overwritten (NULL unless JEM_GRADIENT_INPUT is asked). Once per forward.
-   Errors: ARGUMENT, STATE (no forward, weights changed since, or the mode
-   cannot), MEMORY, BACKEND. */
+   overwritten (NULL unless JEM_GRADIENT_INPUT is asked). Once per forward: one
+   that fails for MEMORY or BACKEND has used it up, too. Errors: ARGUMENT, STATE (no
+   forward, weights changed since, or the mode cannot), MEMORY, BACKEND. */
 JEM_API jem_status jem_pass_backward(jem_pass *pass, const float *dlogits, jem_gradient what,
                                      float *dx);
 

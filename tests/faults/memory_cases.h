@@ -20,7 +20,8 @@ typedef struct case_of {
 extern const case_of scoring_cases[], training_cases[];
 
 extern inject_kind kind;
-extern int64_t nth; /* call of that kind that fails; 0: none */
+extern int64_t nth;       /* call of that kind that fails; 0: none */
+extern char failure[512]; /* text of the case's failed call; empty: it did not fail */
 
 world world_of(void);
 void world_end(world *w);
@@ -32,22 +33,39 @@ void put_files(void);
 
 static inline void begin(void)
 {
+    *failure = 0;
     if (nth) inject_arm(kind, nth, 1, 0);
 }
 
+/* Keeps the text of a failure, which a later call may replace. */
+static inline int failed(int64_t status)
+{
+    if (status < 0) jem_last_error(failure, sizeof failure);
+    return status < 0;
+}
+
 /* The call that a case is about. */
-#define TRIED(status, expression)                                                                  \
+#define TRIED_ONCE(status, expression)                                                             \
     do {                                                                                           \
         begin();                                                                                   \
         status = (expression);                                                                     \
         inject_disarm();                                                                           \
+        failed(status);                                                                            \
     } while (0)
 
-/* A call that makes an object: all or nothing. */
+/* When it failed, it is made again on the same handles, and must succeed. */
+#define TRIED(status, expression)                                                                  \
+    do {                                                                                           \
+        TRIED_ONCE(status, expression);                                                            \
+        if (status < 0) OK(expression);                                                            \
+    } while (0)
+
+/* A call that makes an object: all or nothing; it is there in the end. */
 #define MADE(status, object, expression)                                                           \
     do {                                                                                           \
-        TRIED(status, expression);                                                                 \
+        TRIED_ONCE(status, expression);                                                            \
         ck_assert(!status == !!(object));                                                          \
+        if (status < 0) OK(expression);                                                            \
     } while (0)
 
 /* The name of a case is that of the call. */

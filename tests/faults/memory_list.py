@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every public function is called with a fault armed: memory_list.py SOURCE
 
-Armed is what stands in TRIED, MADE, CALLS and MAKES, what stands between inject_arm and
+Armed is what stands in TRIED, TRIED_ONCE, MADE, CALLS and MAKES, what stands between inject_arm and
 inject_disarm in test_memory.c, and what the tests' own functions do that are called there."""
 import re
 import sys
@@ -26,7 +26,7 @@ def balanced(at, opening, closing):
 bodies = {m[1]: balanced(m.end() - 1, "{", "}")
           for m in re.finditer(r"^[a-z][\w *]*?(\w+)\([^;{]*\)\n\{", text, re.M)}
 armed = [balanced(m.end() - 1, "(", ")")
-         for m in re.finditer(r"^(?!#define).*?\b(?:TRIED|MADE|CALLS|MAKES)\(", text, re.M)]
+         for m in re.finditer(r"^(?!#define).*?\b(?:TRIED(?:_ONCE)?|MADE|CALLS|MAKES)\(", text, re.M)]
 armed += re.findall(r"inject_arm\(INJECT_ALLOC, 1, 1, 1\);(.*?)inject_disarm", text, re.S)
 
 found, new = set(), {word for part in armed for word in words.findall(part)}
