@@ -94,10 +94,12 @@ static void max_pool(const jem__blocked *m, const jem__windows *w, const jem__re
 {
     int64_t in = w->ih * w->iw * m->b, out = w->oh * w->ow;
     for (int64_t k = 0; k < m->n * blocks(m); k++, x += in)
-        for (int64_t o = 0; o < out; o++, y += m->b, index += index ? m->b : 0)
+        for (int64_t o = 0; o < out; o++, y += m->b) {
             for (int64_t c = 0; c < m->b; c += LANES)
                 max_of(w, o / w->ow, o % w->ow, x + c, m->b, smaller(LANES, m->b - c), y + c,
                        index ? index + c : NULL);
+            if (index) index += m->b; /* NULL + 0 is undefined, too */
+        }
 }
 
 static void average_pool(const jem__blocked *m, const jem__windows *w, const jem__real *x,
@@ -114,11 +116,13 @@ static void pool_back(const jem__blocked *m, const jem__windows *w, const jem__r
                       const uint8_t *index, jem__real *dx)
 {
     int64_t in = w->ih * w->iw, out = w->oh * w->ow * m->b;
-    for (int64_t k = 0; k < m->n * blocks(m); k++, dy += out, index += index ? out : 0)
+    for (int64_t k = 0; k < m->n * blocks(m); k++, dy += out) {
         for (int64_t i = 0; i < in; i++, dx += m->b)
             for (int64_t c = 0; c < m->b; c += LANES)
                 gather(w, i / w->iw, i % w->iw, dy + c, index ? index + c : NULL, m->b,
                        smaller(LANES, m->b - c), dx + c);
+        if (index) index += out;
+    }
 }
 
 #endif
