@@ -1,6 +1,7 @@
 #!/bin/sh
-# Sanitizers and static analysis, each over the whole library. Prints one line a tool, and at the
-# end the number of suppressions, which may be ten.
+# Sanitizers and static analysis, each over the whole library, and but for TSan and valgrind over the
+# command where it is built. Prints one line a tool, and at the end the number of suppressions, which
+# may be ten.
 # Usage: analyze.sh [asan] [tsan] [valgrind] [tidy] [gcc]     (none: all five)
 set -eu
 cd "$(dirname "$0")/.."
@@ -24,7 +25,11 @@ tell() {
 build() {
   folder="$1"
   shift
-  [ -f "$folder/build.ninja" ] || meson setup "$folder" "$@" >/dev/null
+  if [ -f "$folder/build.ninja" ]; then
+    meson configure "$folder" "$@" >/dev/null
+  else
+    meson setup "$folder" "$@" >/dev/null
+  fi
   ninja -C "$folder" >/dev/null
 }
 
@@ -40,7 +45,7 @@ tests() {
 }
 
 asan() {
-  build "$base-asan" -Db_sanitize=address,undefined -Db_lundef=false -Dexamples=false -Dbench=false
+  build "$base-asan" -Db_sanitize=address,undefined -Db_lundef=false -Dexamples=true -Dbench=false
   tell 'ASan and UBSan, all tests' "$(tests "$base-asan" quick)"
 }
 
@@ -60,6 +65,7 @@ valgrind() {
 
 sources() {
   git ls-files 'lib/*.c'
+  ! pkg-config --exists cairo || git ls-files 'examples/cli/*.c'
 }
 
 # clang-tidy ends with 1 when it finds something, which is counted, and otherwise when it fails,
@@ -68,12 +74,13 @@ tidy() {
   build "$base"
   sources | xargs -P "$(nproc)" -n 4 sh -c 'clang-tidy -p "$0" --quiet "$@" || [ $? -eq 1 ] ||
     echo "error: clang-tidy failed on $*"' "$base" >"$log" 2>/dev/null
-  tell 'clang-tidy, lib/' "$(grep -c 'error:\|warning:' "$log" || true)"
+  tell 'clang-tidy, lib/ and examples/cli/' "$(grep -c 'error:\|warning:' "$log" || true)"
 }
 
 gcc_analyzer() {
   build "$base"
   flags="-std=gnu11 -O2 -Iinclude -Ilib -I$base/lib -D__clang_analyzer__ -fanalyzer -c -o /dev/null $(pkg-config --cflags libpng zlib)"
+  ! pkg-config --exists cairo || flags="$flags -Iexamples/cli $(pkg-config --cflags cairo)"
   # shellcheck disable=SC2086
   for file in $(sources); do
     case "$file" in # kernels have their table's name from the build
@@ -84,12 +91,12 @@ gcc_analyzer() {
     esac
     gcc $flags $own "$file" 2>&1 || echo "$file: warning: not compiled -Wanalyzer"
   done >"$log"
-  tell 'gcc -fanalyzer, lib/' "$(grep -c 'warning:.*-Wanalyzer' "$log" || true)"
+  tell 'gcc -fanalyzer, lib/ and examples/cli/' "$(grep -c 'warning:.*-Wanalyzer' "$log" || true)"
 }
 
 # What tools are told not to say: NOLINT comments, lines of the sanitizers' files, checks of clang-tidy.
 suppressions() {
-  git grep -h NOLINT -- 'lib/*.c' 'lib/*.h' 'include/*.h' || true
+  git grep -h NOLINT -- 'lib/*.[ch]' 'include/*.h' 'examples/cli/*.[ch]' || true
   grep -h '^[a-z]*:' tests/lsan.supp tests/tsan.supp || true
   grep -h '^  -[a-z].*-[a-z]\|AllowedIdentifiers' .clang-tidy || true
 }

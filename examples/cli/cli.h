@@ -45,6 +45,10 @@ void text_print(FILE *out, const char *text);
 
 /* One line "jem: ..." on stderr; returns CODE_FAILED. */
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The analyzers see one file at a time: they must know what it returns. */
+#ifdef __clang_analyzer__
+#define fail(...) (fail(__VA_ARGS__), CODE_FAILED)
+#endif
 /* One line "warning: ..." on stderr, in place of a progress bar. */
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* For a jem_status: 0, or the library's error text as that line. */

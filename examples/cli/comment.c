@@ -26,12 +26,12 @@ static void big_endian(unsigned char *out, uint32_t value)
 static unsigned char *chunk_of(const char *comment, size_t *size)
 {
     static const char lead[] = "iTXtDescription\0\0\0\0"; /* and the closing zero: 5 in all */
-    size_t n = strlen(comment), length = sizeof lead - 4 + n;
+    size_t length = sizeof lead - 4 + strlen(comment);
     unsigned char *chunk = allocate((int64_t)length + 12, 1);
     if (!chunk) return NULL;
     big_endian(chunk, (uint32_t)length);
     memcpy(chunk + 4, lead, sizeof lead);
-    memcpy(chunk + 4 + sizeof lead, comment, n);
+    memcpy(chunk + 4 + sizeof lead, comment, length + 4 - sizeof lead);
     big_endian(chunk + 8 + length, ~crc(~0u, chunk + 4, length + 4));
     *size = length + 12;
     return chunk;

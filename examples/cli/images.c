@@ -74,7 +74,7 @@ int images_have_test(const char *source)
 {
     char path[4096];
     if (!strncmp(source, "packed:", 7)) return 0;
-    if (strncmp(source, "png:", 4)) return 1;
+    if (strncmp(source, "png:", 4) != 0) return 1;
     join(path, sizeof path, source + 4, "test");
     return !access(path, F_OK);
 }
@@ -84,7 +84,7 @@ int images_open_ood(images *set, jem_context *context, const char *source, const
 {
     static const char *const kinds[] = {"uniform", "constant", "interpolations"};
     for (int i = 0; i < 3; i++) {
-        if (strcmp(source, kinds[i])) continue;
+        if (strcmp(source, kinds[i]) != 0) continue;
         *set = *of;
         set->name = source;
         set->data = NULL;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#undef fail
 
 static const struct {
     const char *name, *summary;

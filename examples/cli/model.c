@@ -9,7 +9,7 @@ int model_tell_precision(const jem_model *model, const jem_config *config)
     char wanted[16];
     TRY(check(jem_model_precision(model, &runs)));
     TRY(check(jem_config_get_str(config, "model.precision", wanted, sizeof wanted)));
-    if (!strcmp(wanted, "bf16") && strcmp(runs, "bf16"))
+    if (!strcmp(wanted, "bf16") && strcmp(runs, "bf16") != 0)
         fprintf(stderr, "jem: oneDNN has no bf16 on this CPU: computing in %s\n", runs);
     return 0;
 }

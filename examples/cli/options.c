@@ -128,7 +128,7 @@ int options_help_settings(const char *section)
     for (int64_t i = 0; i < jem_config_key_count(); i++) {
         jem_config_key_info(i, &name, NULL, &standard, &range, &help);
         if (section && !in_sections(name, section)) continue;
-        if (strncmp(name, before, strcspn(name, ".") + 1)) printf("%s", shown ? "\n" : "");
+        if (strncmp(name, before, strcspn(name, ".") + 1) != 0) printf("%s", shown ? "\n" : "");
         before = name;
         shown++;
         printf("  --%-26s %s%s%s%s%s\n", name, help, *standard ? " [" : "", standard,
@@ -192,7 +192,7 @@ static void print_help(const command *c)
             int64_t column = 16;
             for (int64_t i = 0; i < jem_config_key_count(); i++) {
                 jem_config_key_info(i, &name, NULL, NULL, NULL, NULL);
-                if (strncmp(name, at, n) || name[n] != '.' || decides(c, name, strlen(name)))
+                if (strncmp(name, at, n) != 0 || name[n] != '.' || decides(c, name, strlen(name)))
                     continue;
                 if (column + (int64_t)strlen(name + n) > 78) {
                     printf("\n%16s", "");

@@ -130,7 +130,7 @@ void page_drop(page *p)
 {
     cairo_destroy(p->cr);
     p->cr = NULL;
-    if (strcmp(p->path, p->beside)) unlink(p->beside);
+    if (strcmp(p->path, p->beside) != 0) unlink(p->beside);
 }
 
 int page_end(page *p, const char *comment)
@@ -148,9 +148,9 @@ int page_end(page *p, const char *comment)
     int code = 0;
     if (status != CAIRO_STATUS_SUCCESS)
         code = fail("%s: cannot write: %s", p->path, cairo_status_to_string(status));
-    else if (comment && !has_suffix(p->path, ".pdf") && strcmp(p->path, p->beside))
+    else if (comment && !has_suffix(p->path, ".pdf") && strcmp(p->path, p->beside) != 0)
         code = comment_write(p->beside, p->path, comment);
-    if (!code && strcmp(p->path, p->beside) && rename(p->beside, p->path))
+    if (!code && strcmp(p->path, p->beside) != 0 && rename(p->beside, p->path))
         code = fail("%s: cannot rename the finished picture", p->path);
     if (code) {
         page_drop(p);

@@ -103,12 +103,14 @@ int plot_lines(const char *path, const char *title, const plot_panel *panels, in
     page p;
     TRY(page_begin(&p, path, 36 + (double)columns * (width + 78), 54 + (double)rows * (height + 58),
                    title));
-    for (int64_t i = 0; i < count; i++)
-        if (draw_panel(p.cr, &panels[i], 78 + (double)(i % columns) * (width + 78),
-                       50 + (double)(i / columns) * (height + 58), width, height)) {
+    for (int64_t i = 0; i < count; i++) {
+        int64_t row = i / columns, column = i % columns;
+        if (draw_panel(p.cr, &panels[i], 78 + (double)column * (width + 78),
+                       50 + (double)row * (height + 58), width, height)) {
             page_drop(&p);
             return CODE_FAILED;
         }
+    }
     return page_end(&p, NULL);
 }
 

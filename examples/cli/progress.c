@@ -34,12 +34,12 @@ void progress_begin(progress *bar, const char *what, int64_t first, int64_t tota
 
 static void draw_bar(progress *bar, double share, const char *text)
 {
-    enum { CELLS = 20 };
-    char line[512], cells[CELLS * 3 + 1] = "";
-    int full = (int)(share * CELLS);
-    for (int i = 0; i < CELLS; i++) strcat(cells, i < full ? "━" : "─");
+    enum { CELLS = 20, CELL = 3 }; /* a cell takes three bytes */
+    char line[512], cells[CELLS * CELL + 1] = "";
+    size_t full = (size_t)(share * CELLS);
+    for (size_t i = 0; i < CELLS; i++) memcpy(cells + i * CELL, i < full ? "━" : "─", CELL);
     int n = snprintf(line, sizeof line, "%s %s", cells, text);
-    int spare = width() - 1 + (int)strlen(cells) - CELLS; /* a cell takes three bytes */
+    int spare = width() - 1 + (int)strlen(cells) - CELLS;
     if (n > spare) n = spare;
     if (n > (int)sizeof line - 1) n = (int)sizeof line - 1;
     fprintf(stderr, "\r%.*s\033[K", n, line);

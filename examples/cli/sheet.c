@@ -41,9 +41,10 @@ static cairo_surface_t *surface_of(const sheet *s, int64_t index)
 static void draw_image(cairo_t *cr, const sheet *s, const plan *p, int64_t index)
 {
     cairo_surface_t *surface = surface_of(s, index);
+    int64_t row = index / p->columns, column = index % p->columns;
     cairo_save(cr);
-    cairo_translate(cr, p->left + (double)(index % p->columns) * (p->side_w + p->gap),
-                    p->top + (double)(index / p->columns) * (p->side_h + p->gap));
+    cairo_translate(cr, p->left + (double)column * (p->side_w + p->gap),
+                    p->top + (double)row * (p->side_h + p->gap));
     cairo_scale(cr, p->side_w / (double)s->w, p->side_h / (double)s->h);
     cairo_set_source_surface(cr, surface, 0, 0);
     cairo_pattern_set_filter(cairo_get_source(cr), CAIRO_FILTER_NEAREST);

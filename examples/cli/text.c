@@ -1,5 +1,6 @@
 /* Text from files and names, as a terminal, a picture and JSON can show it. */
 #include "cli.h"
+#include <string.h>
 
 int text_character(const char *text)
 {
@@ -29,7 +30,8 @@ void text_clean(char *clean, size_t capacity, const char *text)
         int n = text_character(text), shown = n && !is_control(text);
         size_t length = shown ? (size_t)n : 1;
         if (at + length >= capacity) break;
-        for (size_t i = 0; i < length; i++) clean[at++] = shown ? text[i] : n ? ' ' : '?';
+        memcpy(clean + at, shown ? text : n ? " " : "?", length);
+        at += length;
         text += n ? n : 1;
     }
     if (capacity) clean[at] = 0;

@@ -108,8 +108,10 @@ static tree *add(tree *t)
 {
     if (t->count == t->room) {
         int64_t room = t->room ? 2 * t->room : 8;
-        tree *more = realloc(t->items, (size_t)room * sizeof *more);
+        tree *more = allocate(room, sizeof *more);
         if (!more) return NULL;
+        if (t->count) memcpy(more, t->items, (size_t)t->count * sizeof *more);
+        free(t->items);
         t->items = more;
         t->room = room;
     }
@@ -152,7 +154,7 @@ static int word(tree *t, const char **at)
     static const char *const words[] = {"null", "false", "true"};
     for (int i = 0; i < 3; i++) {
         size_t n = strlen(words[i]);
-        if (strncmp(*at, words[i], n)) continue;
+        if (strncmp(*at, words[i], n) != 0) continue;
         t->kind = i ? TREE_FLAG : TREE_NULL;
         t->number = i == 2;
         *at += n;

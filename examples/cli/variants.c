@@ -74,7 +74,7 @@ int variants_settings(const jem_model *source, jem_config *config)
         int32_t is_set;
         jem_config_key_info(i, &key, &type, NULL, NULL, NULL);
         TRY(check(jem_config_is_set(config, key, &is_set)));
-        if (is_set || strncmp(key, "model.", 6)) continue;
+        if (is_set || strncmp(key, "model.", 6) != 0) continue;
         TRY(take_setting(source, key, type, config));
     }
     return 0;
