@@ -10,7 +10,7 @@ times="${2:-1000}"
 here="$(dirname "$0")"
 shift
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- config safetensors model checkpoint npy idx cifar svhn png packed
+[ $# -gt 0 ] || set -- config safetensors model checkpoint buffer npy idx cifar svhn png packed
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed=0

@@ -1,6 +1,7 @@
 /* See fuzz.h. */
 #define _GNU_SOURCE
 #include "fuzz.h"
+#include "format/safetensors.h"
 
 int64_t fuzz_accepted;
 static char fuzz_scratch[64];
@@ -41,7 +42,8 @@ void fuzz_put(const char *name, const void *bytes, size_t size)
     fclose(f);
 }
 
-size_t fuzz_data_size(const uint8_t *header, size_t size)
+/* The bytes that a header asks for behind it: up to the last of its tensors' ends. */
+static size_t data_size(const uint8_t *header, size_t size)
 {
     static const char mark[] = "\"data_offsets\":[";
     const uint8_t *at = header, *end = header + size;
@@ -53,6 +55,43 @@ size_t fuzz_data_size(const uint8_t *header, size_t size)
         if (value > most) most = value;
     }
     return most;
+}
+
+static void patch(uint8_t *data, size_t room, const uint8_t *at, const uint8_t *end)
+{
+    while (end - at > 4 && room) {
+        size_t place = (at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16) % room;
+        size_t count = (size_t)at[3] + 1;
+        at += 4;
+        if (count > (size_t)(end - at)) count = (size_t)(end - at);
+        memcpy(data + place, at, count < room - place ? count : room - place);
+        at += count;
+    }
+}
+
+size_t fuzz_file(uint8_t *file, size_t most, const uint8_t *bytes, size_t size)
+{
+    const uint8_t *zero = size ? memchr(bytes, 0, size) : NULL, *end = bytes + size;
+    size_t header = zero ? (size_t)(zero - bytes) : size, data = data_size(bytes, header);
+    if (header > most - 8 || data > most - 8 - header) return 0;
+    for (int i = 0; i < 8; i++) file[i] = (uint8_t)((uint64_t)header >> 8 * i);
+    if (header) memcpy(file + 8, bytes, header);
+    memset(file + 8 + header, 0, data);
+    if (zero) patch(file + 8 + header, data, zero + 1, end);
+    return 8 + header + data;
+}
+
+int fuzz_put_sealed(const char *name, const uint8_t *bytes, size_t size)
+{
+    static uint8_t file[96 << 10], sealed[160 << 10];
+    jem__safetensors *set;
+    int64_t length = (int64_t)fuzz_file(file, sizeof file, bytes, size);
+    if (!length || jem__safetensors_load_memory(&set, file, length, "fuzz")) return 0;
+    jem_status status = jem__safetensors_seal(set);
+    if (!status) status = jem__safetensors_save_memory(set, sealed, sizeof sealed, &length);
+    if (!status) fuzz_put(name, sealed, (size_t)length);
+    jem__safetensors_destroy(set);
+    return !status;
 }
 
 jem_context *fuzz_context(void)

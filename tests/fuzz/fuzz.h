@@ -41,8 +41,14 @@ const char *fuzz_path(const char *name);
 const char *fuzz_folder(void);
 void fuzz_put(const char *name, const void *bytes, size_t size);
 
-/* The bytes that a safetensors header asks for behind it: up to the last of its tensors' ends. */
-size_t fuzz_data_size(const uint8_t *header, size_t size);
+/* A safetensors file of an input, in `file` with room for `most` bytes; returns its size, 0 if it
+   does not fit. The input is the header; the tensors' bytes are zeros, unless the header is ended
+   by a zero byte and patches follow: three bytes for the place, one for the count less one, and so
+   many bytes to put there. */
+size_t fuzz_file(uint8_t *file, size_t most, const uint8_t *bytes, size_t size);
+/* The same, with the checksum made right, written to that name of the scratch folder; 0 if it is no
+   safetensors file. */
+int fuzz_put_sealed(const char *name, const uint8_t *bytes, size_t size);
 
 /* One context for all inputs, with one thread. */
 jem_context *fuzz_context(void);

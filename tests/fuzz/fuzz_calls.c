@@ -410,16 +410,70 @@ static void network_acts(state *s)
     if (s->network[i]) check(jem_network_status(s->network[i]));
 }
 
+/* Some of the caller's images, or none: a reader that fails at times. */
+static int32_t hand_out(void *user, const int64_t *indices, int64_t n, void *pixels,
+                        int32_t *labels)
+{
+    const state *s = user;
+    for (int64_t i = 0; i < n; i++) {
+        MUST(indices[i] >= 0 && indices[i] < MOST);
+        if (pixels)
+            memcpy((float *)pixels + i * IMAGE, s->x + indices[i] * IMAGE, IMAGE * sizeof(float));
+        if (labels) labels[i] = s->y[indices[i]];
+    }
+    return s->y[0] == CLASSES;
+}
+
+static void file_acts(state *s)
+{
+    static uint8_t pixels[16 * 64] = {1, 2, 3};
+    int i = slot(s);
+    int64_t n = images(s);
+    switch (take(s) % 6) {
+    case 0:
+        check(jem_model_save(s->model[i], take(s) % 8 ? fuzz_path("calls.model") : NULL));
+        break;
+    case 1:
+        jem_model_destroy(s->model[i]);
+        check(jem_model_load(&s->model[i], fuzz_context(), fuzz_path("calls.model")));
+        break;
+    case 2: {
+        int64_t size = take(s) % 8 ? (int64_t)sizeof(jem_dataset_callbacks) : 1;
+        int reads = take(s) % 8, side = take(s) % 8 ? SIDE : 0;
+        const jem_dataset_callbacks callbacks = {size, s, reads ? hand_out : NULL, NULL};
+        jem_dataset_destroy(s->data[i]);
+        check(jem_dataset_create_callbacks(&s->data[i], fuzz_context(), &callbacks, JEM_TYPE_F32, n,
+                                           1, SIDE, side, number(s)));
+        break;
+    }
+    case 3: { /* an image within the array, or none */
+        int64_t width = number(s), height = number(s), stride = number(s);
+        int32_t format = (int32_t)number(s), resize = take(s) % 2;
+        if (width > 16 || height > 16 || stride > 64) width = -1;
+        check(jem_model_prepare(s->model[i], pixels, width, height, stride, format, resize, s->out,
+                                take(s) % 4 ? MOST * IMAGE : number(s)));
+        break;
+    }
+    case 4:
+        check(jem_sampler_buffer_load(s->sampler[i], fuzz_path("calls.checkpoint"), &n));
+        break;
+    default:
+        check(jem_dataset_save(s->data[i], fuzz_path("calls.packed")));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    static void (*const acts[])(state *) = {config_acts,    data_acts,   loader_acts,  model_acts,
-                                            sampler_acts,   pass_acts,   trainer_acts, eval_acts,
-                                            optimizer_acts, network_acts};
+    static void (*const acts[])(state *) = {config_acts,    data_acts,    loader_acts,  model_acts,
+                                            sampler_acts,   pass_acts,    trainer_acts, eval_acts,
+                                            optimizer_acts, network_acts, file_acts};
     static state s;
     if (size > 400) return 0;
     memset(&s, 0, sizeof s);
     s.at = bytes;
     s.end = bytes + size;
+    unlink(fuzz_path("calls.model")); /* what an input finds is its own */
+    unlink(fuzz_path("calls.checkpoint"));
     fuzz_accepted++;
     while (s.at < s.end) acts[take(&s) % (sizeof acts / sizeof *acts)](&s);
     for (int i = 0; i < SLOTS; i++) { /* parents before children */

@@ -37,6 +37,25 @@ def tensor(dtype, shape, begin, end):
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
+def patches(header, values):
+    """What fuzz_file puts into the zeros behind a header: a tensor's first bytes, or (bytes, skipped)."""
+    out = b"\0"
+    tensors = json.loads(header)
+    for name, value in values.items():
+        data, skipped = value if isinstance(value, tuple) else (value, 0)
+        place = tensors[name]["data_offsets"][0] + skipped
+        out += struct.pack("<I", place | (len(data) - 1) << 24) + data
+    return header + out
+
+
+def floats(*values):
+    return struct.pack("<%df" % len(values), *values)
+
+
+def whole(*values):
+    return struct.pack("<%dq" % len(values), *values)
+
+
 # safetensors
 put("safetensors", "empty", safetensors({}, b""))
 put("safetensors", "all_types", safetensors(
@@ -65,11 +84,12 @@ with tempfile.TemporaryDirectory() as folder:
                     "sampler.buffer=10", "trainer.validation=10", "trainer.validate_every=1",
                     "trainer.gap_limit=1e9"], check=True,
                    stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    whole = json.loads(header_of(folder + "/run/model.safetensors"))
-del whole["__metadata__"]["checksum"]
-whole["__metadata__"]["calibration"] = ("calibration.accept=0.9 calibration.temperature=0.5"
+    described = json.loads(header_of(folder + "/run/model.safetensors"))
+del described["__metadata__"]["checksum"]
+described["__metadata__"]["calibration"] = ("calibration.accept=0.9 calibration.temperature=0.5"
                                         " calibration.threshold=-3 calibration.images=10")
-put("model", "network", json.dumps(whole, separators=(",", ":")).encode())
+network = json.dumps(described, separators=(",", ":")).encode()
+put("model", "network", network)
 put("model", "huge", json.dumps({"__metadata__": {
     "format": "jem", "depth": "1000", "widen_factor": "64", "channels": "4096",
     "classes": "65536", "height": "65536", "width": "65536"}}).encode())
@@ -82,6 +102,18 @@ for name, entry, text in (("choices", "activation", "relu|silu"),
     odd["__metadata__"][entry] = text
     put("model", name, json.dumps(odd, separators=(",", ":")).encode())
 
+# tensors with content: good ones, and a weight that is none
+put("model", "filled", patches(network, {
+    "a.weight": floats(1, -2, 0.5), "b.running_var": floats(1, 2, 3, 4), "b.weight": floats(1, 1),
+    "class_output.weight": floats(*[0.25] * 12), "starts.mean": floats(0.5, -0.5),
+    "starts.rest": floats(0.1, 0.2, 0.3), "starts.factor": (b"\x80\x3f\x00\xbf", 4)}))
+put("model", "infinite", patches(json.dumps({
+    "__metadata__": {"format": "jem", "architecture": "network", "network": "mean 0", "classes": "2",
+                     "channels": "1", "height": "4", "width": "4"},
+    "class_output.weight": tensor("F32", [2, 1], 0, 8),
+    "class_output.bias": tensor("F32", [2], 8, 16)}, separators=(",", ":")).encode(),
+    {"class_output.bias": floats(1, float("inf"))}))
+
 # checkpoint: the settings of fuzz_checkpoint.c
 with tempfile.TemporaryDirectory() as folder:
     subprocess.run(
@@ -92,7 +124,26 @@ with tempfile.TemporaryDirectory() as folder:
          "--trainer.ema=0.9", "--trainer.retries=1", "--trainer.snapshot_every=1",
          "--trainer.validation=10", "--trainer.validate_every=1", "--trainer.iterations=2"],
         check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    put("checkpoint", "ten_classes", header_of(folder + "/run/checkpoint.safetensors"))
+    checkpoint = header_of(folder + "/run/checkpoint.safetensors")
+put("checkpoint", "ten_classes", checkpoint)
+put("checkpoint", "filled", patches(checkpoint, {
+    "model.stem.weight": floats(1, -2, 0.5), "model.n.running_var": floats(1, 2, 3, 4),
+    "optimizer.second": floats(1e-6, 1e-3), "sampler.buffer": floats(0.5, -0.5),
+    "sampler.age": whole(3, -1), "counter.draws": whole(6), "counter.step": whole(1),
+    "counter.updates": whole(1), "counter.px_position": whole(1),
+    "counter.labelled_position": whole(1), "counter.validation_step": whole(1),
+    "counter.good_step": whole(-1), "counter.candidate_step": whole(1),
+    "candidate.counter.step": whole(1), "candidate.sampler.age": whole(-1, 1 << 60)}))
+
+# buffer: of a checkpoint (fuzz_buffer.c makes the checksum), of another program, and not finite
+tensors = {"sampler.buffer": tensor("F32", [2, 64], 0, 512), "sampler.age": tensor("I64", [2], 512, 528)}
+described = {"__metadata__": {"format": "jem-checkpoint", "format_version": "1", "settings": "",
+                              "data": "9 images, 2 classes"}, **tensors}
+buffer = json.dumps(described, separators=(",", ":")).encode()
+put("buffer", "checkpoint", patches(buffer, {
+    "sampler.buffer": floats(0.5, -0.5, 1), "sampler.age": whole(0, -1)}))
+put("buffer", "other", json.dumps(tensors, separators=(",", ":")).encode())
+put("buffer", "infinite", patches(buffer, {"sampler.buffer": (floats(float("nan")), 256)}))
 
 # npy
 def npy(descr, shape, data, version=1):
@@ -181,3 +232,7 @@ put("calls", "loader", begin + bytes([2, 0, 0, 1, 0, 0, 2, 0, 2, 1, 1, 2, 0, 3, 
 put("calls", "model", begin + model + bytes([3, 0, 0, 2, 2, 1, 3, 0, 0, 2, 3, 3, 0, 0, 1, 4, 3]))
 put("calls", "sampler", begin + model + bytes([4, 0, 2, 0, 0, 1, 0, 0, 4, 0, 2, 0, 2, 4, 0, 1, 0, 4]))
 put("calls", "trainer", begin + model + bytes([6, 0, 0, 1, 0, 0, 0, 6, 0, 5, 6, 0, 2, 6, 0, 3, 6, 0, 5]))
+# and files: a model saved and loaded, data of a callback, pixels, packed data
+put("calls", "files", begin + model + bytes([10, 0, 0, 0, 1, 10, 1, 0, 1, 10, 1, 4, 2, 1, 1, 1, 3])
+    + bytes([1, 0, 1, 3, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 1])
+    + bytes([10, 1, 0, 3, 5, 5, 0, 2, 1, 1, 10, 1, 0, 5]))
