@@ -1,5 +1,6 @@
 /* jem calibrate: what jem_model_predict decides by, kept in the model file. */
 #include "cli.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,14 +95,29 @@ typedef struct split {
     int64_t count, images, seed; /* count 0: nothing was held out */
 } split;
 
+/* The words, and a number after them; *at moves past both. */
+static int number_after(const char **at, const char *words, int64_t *value)
+{
+    size_t n = strlen(words);
+    char *end;
+    if (strncmp(*at, words, n) != 0) return 0;
+    errno = 0;
+    *value = strtoll(*at + n, &end, 10);
+    if (errno || end == *at + n) return 0;
+    *at = end;
+    return 1;
+}
+
 static int read_split(split *s, const jem_model *model)
 {
     char *text;
     *s = (split){0};
     TRY(metadata_text(model, "held_out", &text));
     s->told = text != NULL;
-    int good = !text || sscanf(text, "%" SCNd64 " of %" SCNd64 " images, seed %" SCNd64, &s->count,
-                               &s->images, &s->seed) == 3;
+    const char *at = text;
+    int good =
+        !text || (number_after(&at, "", &s->count) && number_after(&at, " of ", &s->images) &&
+                  number_after(&at, " images, seed ", &s->seed));
     free(text);
     return good ? 0 : fail("%s: its entry held_out is not what jem train wrote", given.model);
 }

@@ -149,7 +149,7 @@ static int is_picture(const char *name)
 static int64_t buffer_step(const char *name)
 {
     char *end;
-    if (strncmp(name, "samples-", 8)) return -1;
+    if (strncmp(name, "samples-", 8) != 0) return -1;
     long long step = strtoll(name + 8, &end, 10);
     return end > name + 8 && !strcmp(end, ".png") ? step : -1;
 }

@@ -111,8 +111,8 @@ static int check_options(void)
         return options_exclude("--captions is for pictures: --output names a .npy file");
     if (given.strip_rows && !given.strip)
         return options_exclude("--strip-chains says how many chains --strip FILE shows");
-    if (given.start_from && strcmp(given.start_from, "uniform") &&
-        strcmp(given.start_from, "gaussian"))
+    if (given.start_from && strcmp(given.start_from, "uniform") != 0 &&
+        strcmp(given.start_from, "gaussian") != 0)
         return wrong("start-from", given.start_from,
                      "uniform or gaussian (--buffer FILE starts from a buffer)");
     if (kinds > 1) return options_exclude("--start, --start-from and --buffer exclude each other");
@@ -121,7 +121,7 @@ static int check_options(void)
             "--buffer-by-class is for --buffer X.npy; a checkpoint says how its slots lie");
     if (given.data && (given.start || given.buffer))
         return options_exclude("--data is for class Gaussians: it excludes --start and --buffer");
-    if (given.data && given.start_from && strcmp(given.start_from, "gaussian"))
+    if (given.data && given.start_from && strcmp(given.start_from, "gaussian") != 0)
         return options_exclude("--data is for class Gaussians: it excludes --start-from uniform");
     if (given.per_class && (given.start || given.labels || given.count))
         return options_exclude(

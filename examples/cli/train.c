@@ -204,7 +204,8 @@ static int describe(const run *r)
             json_format(value, sizeof value, a);
             json_format(standard, sizeof standard, b);
         }
-        if (strcmp(value, standard)) fprintf(out, "%s%s=%s", ftell(out) ? " " : "", key, value);
+        if (strcmp(value, standard) != 0)
+            fprintf(out, "%s%s=%s", ftell(out) ? " " : "", key, value);
     }
     jem_config_destroy(defaults);
     if (!out || fclose(out)) return fail("out of memory");
