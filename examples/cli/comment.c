@@ -172,7 +172,7 @@ int comment_read(const char *path, char *text, size_t capacity)
     FILE *file = is_file(path) ? fopen(path, "rb") : NULL;
     int found = 0, going = file && fread(head, 1, 8, file) == 8 && !memcmp(head, signature, 8);
     for (int i = 0; going && !found && i < MOST_CHUNKS; i++) {
-        going = fread(head, 1, 8, file) == 8 && strncmp(head + 4, "IEND", 4);
+        going = fread(head, 1, 8, file) == 8 && strncmp(head + 4, "IEND", 4) != 0;
         uint32_t n = number((const unsigned char *)head);
         int is_text = !strncmp(head + 4, "tEXt", 4) || !strncmp(head + 4, "iTXt", 4);
         if (!going) break;

@@ -59,7 +59,7 @@ int images_split(char *split, size_t capacity, const char *source, const jem_con
     if (chosen) jem_config_get_str(config, "dataset.split", split, (int64_t)capacity);
     for (int i = 0; i < COUNT(generated); i++) {
         size_t n = strlen(generated[i]);
-        if (strncmp(source, generated[i], n)) continue;
+        if (strncmp(source, generated[i], n) != 0) continue;
         for (const char *at = source + n; *at; at += *at == ',') {
             size_t length = strcspn(at, ",");
             if (!strncmp(at, "split=", 6)) /* goes over the setting */
