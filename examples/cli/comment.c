@@ -136,7 +136,7 @@ static int read_text(const char *kind, const char *data, size_t n, char *text, s
 {
     char utf8[2 * MOST_BYTES + 4];
     const char *at = data + sizeof keyword, *end = data + n;
-    if (n < sizeof keyword || memcmp(data, keyword, sizeof keyword)) return 0;
+    if (n < sizeof keyword || memcmp(data, keyword, sizeof keyword) != 0) return 0;
     if (!strncmp(kind, "tEXt", 4)) {
         from_latin1(utf8, sizeof utf8, at);
         at = utf8;
