@@ -79,7 +79,6 @@ void jem__model_drop_parameters(jem_model *model);          /* packs and storage
 void jem__metadata_drop(jem_model *model, const char *key); /* nothing if there is none */
 void jem__metadata_clear(jem_model *model);                 /* for the model's end */
 jem_status jem__metadata_put(jem_model *model, const char *key, const char *value);
-const char *jem__metadata_find(const jem_model *model, const char *key);
 
 /* The plan for n images; compiled once, kept. */
 jem_status jem__model_plan(jem_model *model, int64_t n, int32_t wants, const jem__plan **plan);

@@ -26,16 +26,11 @@ static int64_t position(const jem_model *model, const char *key, int32_t *found)
     return low;
 }
 
-const char *jem__metadata_find(const jem_model *model, const char *key)
+const char *jem__model_metadata(const jem_model *model, const char *key)
 {
     int32_t found;
     int64_t at = position(model, key, &found);
     return found ? model->metadata[model->by_key[at]].value : NULL;
-}
-
-const char *jem__model_metadata(const jem_model *model, const char *key)
-{
-    return jem__metadata_find(model, key);
 }
 
 /* Takes both texts; on failure the model is as it was. */
@@ -104,7 +99,7 @@ int64_t jem_model_metadata_get(const jem_model *model, const char *key, char *bu
     if (buffer && capacity > 0) *buffer = 0;
     JEM__REQUIRE(model, "jem_model_metadata_get");
     JEM__REQUIRE(key, "jem_model_metadata_get");
-    const char *value = jem__metadata_find(model, key);
+    const char *value = jem__model_metadata(model, key);
     if (!value)
         return jem__fail(JEM_ERROR_ARGUMENT, "jem_model_metadata_get: no entry '%.64s'", key);
     return jem__copy_text(value, buffer, capacity);

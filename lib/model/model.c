@@ -40,7 +40,7 @@ int64_t jem_model_class_name(const jem_model *model, int64_t k, char *buffer, in
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "jem_model_class_name: class %" PRId64 ", expected 0..%" PRId64, k,
                          (int64_t)model->graph.classes - 1);
-    const char *at = jem__metadata_find(model, "class_names");
+    const char *at = jem__model_metadata(model, "class_names");
     for (int64_t i = 0; at && i < k; i++) {
         at = strchr(at, ',');
         if (at) at++;

@@ -167,7 +167,7 @@ static jem_status fill(jem_model *model, const jem__safetensors *set, const char
         const char *key, *value;
         jem__safetensors_metadata_at(set, i, &key, &value);
         if (strcmp(key, "checksum") != 0 && strcmp(key, "format_version") != 0 &&
-            !jem__metadata_find(model, key))
+            !jem__model_metadata(model, key))
             JEM__TRY(jem__metadata_put(model, key, value));
     }
     return JEM_OK;
