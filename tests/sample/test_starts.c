@@ -200,27 +200,35 @@ START_TEST(draws_have_the_law)
 }
 END_TEST
 
+/* Two classes of 8x8 images of one grey each: -v and v, give or take `by`. */
+static jem_dataset *two_classes(jem_context *context, float v, float by)
+{
+    float pixels[80 * 64];
+    int32_t y[80];
+    jem_dataset *data;
+    for (int i = 0; i < 80; i++) {
+        y[i] = i % 2;
+        for (int j = 0; j < 64; j++) pixels[i * 64 + j] = (i % 2 ? v : -v) + (i / 2 % 2 ? by : -by);
+    }
+    OK(jem_dataset_create(&data, context, pixels, JEM_TYPE_F32, y, 80, 1, 8, 8));
+    return data;
+}
+
 START_TEST(the_box_cuts_both_tails)
 {
     /* A mean of .95 and a wide spread: half of the draws stand at 1. */
     jem_context *context = test_context(1);
     jem_config *config;
     jem_model *model;
-    jem_dataset *data;
+    jem_dataset *data = two_classes(context, 0.95F, 0.4F);
     jem_sampler *sampler;
-    float pixels[2 * 40 * 64], x[400 * 64];
-    int32_t y[2 * 40], ones[400];
-    for (int i = 0; i < 80; i++) {
-        y[i] = i % 2;
-        for (int j = 0; j < 64; j++)
-            pixels[i * 64 + j] = (i % 2 ? 0.95F : -0.95F) + (i / 2 % 2 ? 0.4F : -0.4F);
-    }
+    float x[400 * 64];
+    int32_t ones[400];
     for (int i = 0; i < 400; i++) ones[i] = 1;
     OK(jem_config_create(&config));
     OK(jem_config_parse(config, "model.classes=2 model.channels=1 model.height=8 model.width=8 "
                                 "sampler.start=gaussian sampler.start_rank=3"));
     OK(jem_model_create(&model, context, config));
-    OK(jem_dataset_create(&data, context, pixels, JEM_TYPE_F32, y, 80, 1, 8, 8));
     for (int with_data = 0; with_data < 2; with_data++) {
         double mean, variance, sum = 0;
         OK(jem_model_starts_fit(model, data, config));
@@ -399,27 +407,12 @@ START_TEST(training_leaves_them_in_the_model)
 }
 END_TEST
 
-/* Two classes of 8x8 images, about -v and v. */
-static jem_dataset *two_classes(jem_context *context, float v)
-{
-    float pixels[80 * 64];
-    int32_t y[80];
-    jem_dataset *data;
-    for (int i = 0; i < 80; i++) {
-        y[i] = i % 2;
-        for (int j = 0; j < 64; j++)
-            pixels[i * 64 + j] = (i % 2 ? v : -v) + (i / 2 % 2 ? 0.1F : -0.1F);
-    }
-    OK(jem_dataset_create(&data, context, pixels, JEM_TYPE_F32, y, 80, 1, 8, 8));
-    return data;
-}
-
 START_TEST(restarts_stay_in_their_class)
 {
     /* Chains of p(x) in a buffer of blocks by class: every one restarts. */
     enum { SLOTS = 20, DRAWS = 40 };
     jem_context *context = test_context(1);
-    jem_dataset *data = two_classes(context, 0.5F);
+    jem_dataset *data = two_classes(context, 0.5F, 0.1F);
     jem_config *config;
     jem_model *model;
     jem_sampler *sampler;
