@@ -250,7 +250,7 @@ static int write_summary(const report_run *run, const evaluation *e, const ratin
                          int64_t count, const char *path)
 {
     char beside[4300];
-    snprintf(beside, sizeof beside, "%s.tmp", path);
+    beside_of(beside, sizeof beside, path);
     FILE *file = file_create(beside);
     if (!file) return fail("%s: cannot open: %s", path, strerror(errno));
     json_summary(file, run, e, ratings, count);

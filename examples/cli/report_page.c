@@ -124,14 +124,14 @@ static void show_head(const html *page, const char *title, const tree *summary)
 
 /* ---- Pictures ---- */
 
-/* With what stands below those that do not say themselves how they were made. */ static const char
-    *const known[][2] = {
-        {"samples.png",
-         "Samples. The file does not say how they were made, nor whether all are shown."},
-        {"strip.png", "Chains from their start to their end."},
-        {"reliability.png", "Accuracy against confidence on test images, in 20 equal bins."},
-        {"roc.png", "Known images accepted against unknown ones, at every threshold of log p(x)."},
-        {"scores.png", "log p(x) of test images and of images of another kind."}};
+/* With the captions of those that do not say themselves how they were made. */
+static const char *const known[][2] = {
+    {"samples.png",
+     "Samples. The file does not say how they were made, nor whether all are shown."},
+    {"strip.png", "Chains from their start to their end."},
+    {"reliability.png", "Accuracy against confidence on test images, in 20 equal bins."},
+    {"roc.png", "Known images accepted against unknown ones, at every threshold of log p(x)."},
+    {"scores.png", "log p(x) of test images and of images of another kind."}};
 
 static int is_known(const char *name)
 {

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 enum { SHARE = 50 };       /* saving takes at most one second in so many */
-enum { MOST_KEPT = 1000 }; /* the limit of trainer.keep */
+enum { MOST_KEPT = 1000 }; /* the limit of trainer.keep, the age of one on its way out */
 
 void saver_begin(saver *s, const char *folder, jem_trainer *trainer, const jem_config *config)
 {
@@ -26,7 +26,7 @@ static int name_of(char *path, size_t size, const char *checkpoint, int age)
 int saver_exists(const char *checkpoint)
 {
     char path[4300];
-    for (int age = 0; age < MOST_KEPT; age++)
+    for (int age = 0; age <= MOST_KEPT; age++)
         if (name_of(path, sizeof path, checkpoint, age)) return 1;
     return 0;
 }
@@ -35,7 +35,7 @@ int saver_exists(const char *checkpoint)
 int saver_find(const char *checkpoint, char *path, size_t size, jem_config **config)
 {
     char reason[1024] = "";
-    for (int age = 0; age < MOST_KEPT; age++) {
+    for (int age = 0; age <= MOST_KEPT; age++) {
         if (!name_of(path, size, checkpoint, age)) continue;
         if (jem_config_load(config, path) == JEM_OK) {
             if (age) warn("%s%sgoing on from %s", reason, *reason ? "; " : "", path);
