@@ -118,10 +118,10 @@ typedef struct piece {
                 for (int64_t k = p->first[2]; k < p->end[2]; k++) {                                \
                     const source *x =                                                              \
                         (const source *)from + a[0].from[i] + a[1].from[j] + a[2].from[k];         \
-                    destination *y = (destination *)to + a[0].to[i] + a[1].to[j] + a[2].to[k];     \
+                    const int64_t y = a[0].to[i] + a[1].to[j] + a[2].to[k];                        \
                     const int64_t *at_x = a[3].from, *at_y = a[3].to;                              \
                     for (int64_t l = p->first[3]; l < p->end[3]; l++)                              \
-                        y[at_y[l]] = convert(x[at_x[l]]);                                          \
+                        ((destination *)to)[y + at_y[l]] = convert(x[at_x[l]]);                    \
                 }                                                                                  \
     }
 
