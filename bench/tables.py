@@ -48,7 +48,7 @@ def small(preset, network, iterations, *more):
 
 
 CLASSIFIER = ["preset=mnist", "trainer.px=0", "trainer.pyx=1", "trainer.energy_penalty=0",
-              "optimizer.beta1=0.9", "trainer.iterations=4800"]
+              "optimizer.beta1=0.9", "trainer.iterations=6000"]
 CIFAR_CLASSIFIER = ["preset=cifar-small", "trainer.px=0", "trainer.pyx=1",
                     "trainer.energy_penalty=0", "optimizer.beta1=0.9"]
 POLICY = ["trainer.retries=10", "trainer.snapshot_every=20", "trainer.guard_energy=20",
@@ -64,9 +64,9 @@ TABLES = {
     "mnist": (MNIST, {
         "classifier": CLASSIFIER,
         "mnist": ["preset=mnist"],
-        "jem": small("jem", LEAKY, 750, "trainer.retries=10"),
-        "jempp": small("jempp", NORMED, 750, "trainer.retries=10"),
-        "sadajem": small("sadajem", NORMED, 650, "trainer.retries=10"),
+        "jem": small("jem", LEAKY, 770, "trainer.retries=10"),
+        "jempp": small("jempp", NORMED, 930, "trainer.retries=10"),
+        "sadajem": small("sadajem", NORMED, 1200, "trainer.retries=10"),
     }),
     # JEM's recipe at three times its rate: as published with 20 Langevin steps, then with 5.
     "divergence": (ACCURACY, {

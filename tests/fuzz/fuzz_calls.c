@@ -310,9 +310,9 @@ static void eval_acts(state *s)
     static const char *const scores[] = {"log_px", "max_softmax", "mass", "refine_log_px", "none"};
     jem_model *model = s->model[slot(s)];
     const jem_config *config = config_of(s);
-    float logits[MOST * CLASSES], of[MOST], probability[MOST];
+    float logits[MOST * IMAGE], of[MOST], probability[MOST];
     int32_t flags[MOST];
-    int64_t n = images(s), steps = 0;
+    int64_t n = images(s), steps = 0, classes;
     double value;
     if (config) jem_config_get_i64(config, "sampler.steps", &steps);
     if (!config || steps > 2) return; /* the default is 20 */
@@ -336,7 +336,9 @@ static void eval_acts(state *s)
             jem_model_predict(model, s->x, n, flags, probability, of, take(s) % 2 ? flags : NULL));
         break;
     case 5:
-        check(jem_eval_ece(s->out, s->y, n, number(s), number(s), &value, NULL, NULL, NULL));
+        classes = number(s);
+        if (classes > IMAGE && n > 0) classes = IMAGE; /* what the buffer holds */
+        check(jem_eval_ece(s->out, s->y, n, classes, number(s), &value, NULL, NULL, NULL));
         break;
     case 6:
         check(jem_model_starts_fit(model, s->data[slot(s)], config));
