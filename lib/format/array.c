@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "format/bytes.h"
 #include "format/images.h"
 #include <inttypes.h>
 #include <jem/array.h>
@@ -135,8 +136,8 @@ static jem_status read_header(jem_array *a, const jem__view *view, int64_t *star
     if (size >= 12) JEM__TRY(jem__view_read(view, b, 12, 0));
     if (size < 12 || memcmp(b, "\x93NUMPY", 6) != 0 || b[6] < 1 || b[6] > 3)
         return jem__fail(JEM_ERROR_FORMAT, "%s: not an npy file of version 1 to 3", path);
-    int64_t from = b[6] == 1 ? 10 : 12, length = b[8] | b[9] << 8;
-    if (b[6] > 1) length |= (int64_t)b[10] << 16 | (int64_t)b[11] << 24;
+    int64_t from = b[6] == 1 ? 10 : 12;
+    int64_t length = (int64_t)jem__little_endian(b + 8, (int)from - 8);
     if (length < 1 || length > size - from || length > LONGEST)
         return jem__fail(JEM_ERROR_FORMAT,
                          "%s: npy header of %" PRId64 " bytes in a file of %" PRId64, path, length,

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "format/bytes.h"
 #include "format/images.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -33,22 +34,17 @@ static jem_status find(char *path, size_t size, const char *dir, const char *par
                      dimensions);
 }
 
-static uint32_t big_endian(const uint8_t *b)
-{
-    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-}
-
 /* The shape that a file's header states; *bytes: its size then, header included. */
 static jem_status read_shape(int64_t *shape, int64_t *bytes, int dimensions, const char *path)
 {
     uint8_t head[4 + 4 * 3];
     int64_t header = 4 + 4 * (int64_t)dimensions, got = header, values = 1;
     JEM__TRY(jem__file_head(head, &got, path));
-    if (got < header || big_endian(head) != (0x800u | (uint32_t)dimensions))
+    if (got < header || jem__big_endian(head, 4) != (0x800u | (uint32_t)dimensions))
         return jem__fail(JEM_ERROR_FORMAT, "%s: not an idx%d file of bytes (magic %08x)", path,
-                         dimensions, got >= 4 ? big_endian(head) : 0);
+                         dimensions, got >= 4 ? (uint32_t)jem__big_endian(head, 4) : 0);
     for (int64_t i = 0; i < dimensions; i++) {
-        shape[i] = big_endian(head + 4 + 4 * i);
+        shape[i] = (int64_t)jem__big_endian(head + 4 + 4 * i, 4);
         if (!jem__multiply(values, shape[i], &values))
             return jem__fail(JEM_ERROR_FORMAT, "%s: its dimensions overflow", path);
     }

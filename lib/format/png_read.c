@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "format/bytes.h"
 #include "format/images.h"
 #include "format/png_parts.h"
 #include <inttypes.h>
@@ -121,11 +122,6 @@ jem_status jem__png_read(uint8_t **pixels, int64_t *w, int64_t *h, const char *p
     return jem__fail_in(b.status, "%s", path);
 }
 
-static uint32_t big_endian(const uint8_t *b)
-{
-    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-}
-
 jem_status jem__png_info(const char *path, int64_t *w, int64_t *h, int32_t *colour)
 {
     uint8_t start[START] = {0};
@@ -135,8 +131,8 @@ jem_status jem__png_info(const char *path, int64_t *w, int64_t *h, int32_t *colo
     jem_status status = size < START ? JEM_OK : jem__view_read(view, start, START, 0);
     jem__view_close(view);
     JEM__TRY(status);
-    *w = big_endian(start + 16);
-    *h = big_endian(start + 20);
+    *w = (uint32_t)jem__big_endian(start + 16, 4);
+    *h = (uint32_t)jem__big_endian(start + 20, 4);
     *colour = start[25] & PNG_COLOR_MASK_COLOR;
     int64_t bits = start[24]; /* at the least */
     if (png_sig_cmp(start, 0, 8) || memcmp(start + 12, "IHDR", 4) != 0 || *w < 1 || *h < 1 ||

@@ -1,6 +1,7 @@
 /* Reading safetensors: an 8-byte header length, a JSON header, the data. */
 #include "base/memory.h"
 #include "base/status.h"
+#include "format/bytes.h"
 #include "format/json.h"
 #include "format/safetensors_set.h"
 #include <inttypes.h>
@@ -232,8 +233,7 @@ static jem_status read_set(jem__safetensors **out, uint8_t *bytes, int64_t lengt
 /* The header's length, from the first bytes of a file. */
 static jem_status read_length(int64_t *length, const uint8_t *bytes, int64_t size, const char *file)
 {
-    uint64_t value = 0;
-    for (int i = 7; i >= 0 && size >= 8; i--) value = value << 8 | bytes[i];
+    uint64_t value = size < 8 ? 0 : jem__little_endian(bytes, 8);
     *length = (int64_t)value;
     if (size < 8 || value > JEM__HEADER_LIMIT || *length > size - 8)
         return jem__fail(JEM_ERROR_FORMAT,

@@ -5,6 +5,7 @@
 #include "base/gzip.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "format/bytes.h"
 #include "format/images.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -74,19 +75,14 @@ static jem_status finish(stream *s)
                                                     : damaged(s, "compressed data are damaged");
 }
 
-static uint32_t little(const uint8_t *b)
-{
-    return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
-}
-
 /* A sub-element's tag: eight bytes, or four with as many of data behind them (*small). */
 static jem_status get_tag(stream *s, uint32_t *type, uint32_t *size, uint8_t small[4],
                           int32_t *is_small)
 {
     uint8_t tag[TAG];
     JEM__TRY(get(s, tag, TAG));
-    *type = little(tag);
-    *size = little(tag + 4);
+    *type = (uint32_t)jem__little_endian(tag, 4);
+    *size = (uint32_t)jem__little_endian(tag + 4, 4);
     *is_small = *type >> 16 != 0;
     if (!*is_small) return JEM_OK;
     *size = *type >> 16;
@@ -128,7 +124,7 @@ static jem_status get_header(stream *s, array *a)
     JEM__TRY(get_part(s, TYPE_INT32, shape, sizeof shape, &size));
     a->dimensions = size / 4;
     for (int64_t i = 0; i < a->dimensions; i++) {
-        a->shape[i] = little(shape + 4 * i);
+        a->shape[i] = (int64_t)jem__little_endian(shape + 4 * i, 4);
         if (a->shape[i] > INT32_MAX) return damaged(s, "a dimension is negative");
     }
     JEM__TRY(get_part(s, TYPE_INT8, a->name, NAME_ROOM - 1, &size));
@@ -206,7 +202,7 @@ static jem_status read_matrix(stream *s, jem__images *out, int64_t limit, int64_
     array a = {0};
     if (s->compressed) {
         JEM__TRY(get(s, tag, TAG));
-        if (little(tag) != TYPE_MATRIX) return JEM_OK;
+        if (jem__little_endian(tag, 4) != TYPE_MATRIX) return JEM_OK;
     }
     JEM__TRY(get_header(s, &a));
     if (strcmp(a.name, "X") == 0) return get_images(s, out, &a, limit);
@@ -237,7 +233,8 @@ static jem_status read_elements(const char *path, const uint8_t *bytes, int64_t 
     if (size < HEADER || bytes[126] != 'I' || bytes[127] != 'M' || bytes[125] != 1)
         return jem__fail(JEM_ERROR_FORMAT, "%s: not a little-endian MATLAB 5 file", path);
     for (int64_t at = HEADER; at + TAG <= size;) {
-        uint32_t type = little(bytes + at), length = little(bytes + at + 4);
+        uint32_t type = (uint32_t)jem__little_endian(bytes + at, 4),
+                 length = (uint32_t)jem__little_endian(bytes + at + 4, 4);
         at += TAG;
         if (length > size - at)
             return jem__fail(JEM_ERROR_FORMAT,
