@@ -30,7 +30,8 @@ static inline float exponential(float x)
     const float low = jem__exponential_range[0], high = jem__exponential_range[1],
                 round = 12582912.0f; /* 1.5 * 2^23 */
     x = x < low ? low : x > high ? high : x;
-    float k = (x * 1.44269504f + round) - round;
+    float shifted = x * 1.44269504f + round; /* k in its lowest bits */
+    float k = shifted - round;
     float r = (x - k * 0.693359375f) - k * -2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
@@ -39,8 +40,10 @@ static inline float exponential(float x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    int32_t bits = ((int32_t)k + 127) << 23;
+    uint32_t bits; /* no conversion to an integer: x may be NaN */
     float scale;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 127) << 23;
     memcpy(&scale, &bits, sizeof scale);
     return p * scale;
 }

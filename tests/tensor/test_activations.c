@@ -132,6 +132,11 @@ START_TEST(silu)
             ck_assert_double_eq_tol((double)gy[i], v * s, 1e-6 + 4 * rounding * fabs(v * s));
             ck_assert_double_eq_tol((double)gd[i], s + v * s * (1 - s), 2e-6 + rounding);
         }
+        x[0] = NAN; /* stays one */
+        k->silu_keep(to_elements(x, fx, N), (void *)y, (void *)d, N);
+        k->widen((void *)y, gy, N);
+        k->widen((void *)d, gd, N);
+        ck_assert(isnan(gy[0]) && isnan(gd[0]));
     }
 }
 END_TEST
