@@ -66,7 +66,7 @@ TABLES = {
         "mnist": ["preset=mnist"],
         "jem": small("jem", LEAKY, 770, "trainer.retries=10"),
         "jempp": small("jempp", NORMED, 930, "trainer.retries=10"),
-        "sadajem": small("sadajem", NORMED, 1200, "trainer.retries=10"),
+        "sadajem": small("sadajem", NORMED, 800, "trainer.retries=10"),
     }),
     # JEM's recipe at three times its rate: as published with 20 Langevin steps, then with 5.
     "divergence": (ACCURACY, {
