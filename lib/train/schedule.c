@@ -11,12 +11,12 @@ static int32_t digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* A whole number off *text; 0 if there is none, or one of more than 18 digits. */
+/* A whole number of 1 to 18 digits off *text, which then fit; 0 if there is none. */
 static int32_t number(const char **text, int64_t *out)
 {
     int32_t digits = 0;
-    for (*out = 0; digit(**text) && digits < 19; digits++) *out = *out * 10 + (*(*text)++ - '0');
-    return digits > 0 && digits < 19;
+    for (*out = 0; digit(**text) && digits < 18; digits++) *out = *out * 10 + (*(*text)++ - '0');
+    return digits > 0 && !digit(**text);
 }
 
 jem_status jem__schedule_read(jem__schedule *s, const jem_config *config)

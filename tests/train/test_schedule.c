@@ -29,6 +29,10 @@ START_TEST(rates)
     ck_assert(jem__schedule_rate(&s, 1) == 8 && jem__schedule_rate(&s, 2) == 2 &&
               jem__schedule_rate(&s, 9) == 1);
     jem__schedule_clear(&s);
+    OK(read_schedule(&s, "optimizer.rate=8 trainer.decay=0.5 trainer.decay_at=999999999999999999"));
+    ck_assert(jem__schedule_rate(&s, 999999999999999998) == 8);
+    ck_assert(jem__schedule_rate(&s, 999999999999999999) == 4);
+    jem__schedule_clear(&s);
 }
 END_TEST
 
@@ -60,11 +64,11 @@ END_TEST
 START_TEST(lists_that_are_none)
 {
     static const char *const texts[] = {
-        "trainer.decay_at=a",       "trainer.decay_at=1,,2",
-        "trainer.decay_at=1,",      "trainer.decay_at=,1",
-        "trainer.decay_at=-1",      "trainer.decay_at=1.5",
-        "trainer.decay_at=1;",      "trainer.decay_at=9999999999999999999999",
-        "trainer.decay_at=\"1, 2\""};
+        "trainer.decay_at=a",        "trainer.decay_at=1,,2",
+        "trainer.decay_at=1,",       "trainer.decay_at=,1",
+        "trainer.decay_at=-1",       "trainer.decay_at=1.5",
+        "trainer.decay_at=1;",       "trainer.decay_at=9999999999999999999999",
+        "trainer.decay_at=\"1, 2\"", "trainer.decay_at=1,9999999999999999999"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         jem__schedule s;
         FAILS(JEM_ERROR_CONFIG, read_schedule(&s, texts[i]), "trainer.decay_at");
