@@ -53,8 +53,8 @@ JEM_API jem_status jem_eval_roc(const float *in, int64_t n_in, const float *out,
 /* The highest threshold that a share `accept` (0..1], or more, of the scores reach. */
 JEM_API jem_status jem_eval_threshold(const float *scores, int64_t n, double accept,
                                       float *threshold);
-/* count [bins]: scores in equal bins [lo,hi), the last one with its end. Those
-   outside low..high are in none. */
+/* count [bins]: scores in equal bins [lo,hi), the last one with its end; bin b begins at
+   low + (high - low) * b / bins. Those outside low..high are in none. */
 JEM_API jem_status jem_eval_histogram(const float *scores, int64_t n, double low, double high,
                                       int64_t bins, int64_t *count);
 

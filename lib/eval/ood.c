@@ -212,13 +212,25 @@ jem_status jem_eval_threshold(const float *scores, int64_t n, double accept, flo
     return JEM_OK;
 }
 
+/* The bin b with edge b <= score < edge b + 1, or the last one of its end. Rounding of the
+   quotient may be off by one at an edge, so the edges themselves decide. */
+static int64_t bin_of(double score, double low, double high, int64_t bins)
+{
+    double width = high - low, count = (double)bins;
+    int64_t b = (int64_t)((score - low) / width * count);
+    b = b >= bins ? bins - 1 : b;
+    while (b > 0 && score < low + width * (double)b / count) b--;
+    while (b < bins - 1 && score >= low + width * (double)(b + 1) / count) b++;
+    return b;
+}
+
 jem_status jem_eval_histogram(const float *scores, int64_t n, double low, double high, int64_t bins,
                               int64_t *count)
 {
     static const char function[] = "jem_eval_histogram";
     JEM__TRY(check_scores(function, scores, n));
     JEM__REQUIRE(count, function);
-    if (bins < 1 || !(low < high) || !isfinite(high - low))
+    if (bins < 1 || !(low < high) || !isfinite((high - low) * (double)bins))
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "%s: got %" PRId64 " bins from %g to %g, expected low < high, 1 at least",
                          function, bins, low, high);
@@ -231,9 +243,7 @@ jem_status jem_eval_histogram(const float *scores, int64_t n, double low, double
     memset(count, 0, (size_t)bins * sizeof *count);
     for (int64_t i = 0; i < n; i++) {
         if (scores[i] < low || scores[i] > high) continue;
-        double share = (scores[i] - low) / (high - low);
-        int64_t bin = (int64_t)(share * (double)bins);
-        count[bin < bins ? bin : bins - 1]++;
+        count[bin_of(scores[i], low, high, bins)]++;
     }
     return JEM_OK;
 }

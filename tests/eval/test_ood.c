@@ -251,6 +251,21 @@ START_TEST(thresholds)
 }
 END_TEST
 
+/* Scores on the edges, which rounding of a quotient would put elsewhere. */
+START_TEST(edges_belong_above)
+{
+    enum { MOST = 60 };
+    int64_t count[MOST];
+    for (int64_t bins = 1; bins <= MOST; bins++)
+        for (int low = -30; low <= 30; low += 10) {
+            float scores[MOST];
+            for (int64_t b = 0; b < bins; b++) scores[b] = (float)(low + b);
+            OK(jem_eval_histogram(scores, bins, low, (double)(low + bins), bins, count));
+            for (int64_t b = 0; b < bins; b++) ck_assert_int_eq(count[b], 1);
+        }
+}
+END_TEST
+
 START_TEST(histograms)
 {
     float scores[] = {-1, 0, 0.25F, 0.5F, 0.99F, 1, 2};
@@ -271,4 +286,4 @@ END_TEST
 
 TESTS("eval ood", against_definitions, perfect_and_worst, all_ties, by_hand,
       signed_zeros_tie_and_tiny_numbers_order, swapping_the_sets_and_shifting_the_scores, bad_input,
-      roc_by_counting, thresholds, histograms)
+      roc_by_counting, thresholds, edges_belong_above, histograms)
