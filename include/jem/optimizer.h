@@ -37,7 +37,8 @@ JEM_API jem_status jem_optimizer_step(jem_optimizer *optimizer, double *norm);
 
      e = rho g / (||g|| + 1e-12),  adaptive  e = rho w^2 g / (|| |w| g || + 1e-12),
 
-   with one norm over all parameters; restore puts w back, bit for bit. A step is
+   with one norm over all parameters; restore puts w back, bit for bit (the entry of
+   jem_model_calibrate stays all the while: it is w's). A step is
    gradients at w, ascend, gradients at w + e of the same batches with
    jem_pass_hold_statistics on, restore, jem_optimizer_step. Errors: STATE
    (optimizer.sam_rho is 0; out of turn), DIVERGED (a non-finite gradient: the

@@ -22,6 +22,8 @@ typedef struct jem__parameter {
 int64_t jem__model_parameters(jem_model *model, const jem__parameter **list);
 /* Call after writing values: what was packed from them is refreshed before use. */
 void jem__model_touch(jem_model *model);
+/* The same of values that come back, or have: what was measured on the model stays. */
+void jem__model_touch_briefly(jem_model *model);
 jem_model *jem__model_take(jem_model *model); /* one more reference */
 jem_context *jem__model_context(const jem_model *model);
 /* The text of a metadata entry until it is set again, or NULL. */

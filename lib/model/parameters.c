@@ -99,9 +99,13 @@ int64_t jem__model_version(const jem_model *model)
 {
     return model->version;
 }
-void jem__model_touch(jem_model *model)
+void jem__model_touch_briefly(jem_model *model)
 {
     model->version++;
+}
+void jem__model_touch(jem_model *model)
+{
+    jem__model_touch_briefly(model);
     jem__metadata_drop(model, "calibration"); /* it was measured on the weights before */
 }
 

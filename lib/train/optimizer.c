@@ -210,7 +210,7 @@ jem_status jem_optimizer_ascend(jem_optimizer *optimizer)
         jem__kernels_here()->ascend(scale, o->adaptive, p->gradient, p->value, p->elements);
     }
     o->ascended = 1;
-    jem__model_touch(o->model);
+    jem__model_touch_briefly(o->model);
     return JEM_OK;
 }
 
@@ -225,6 +225,6 @@ jem_status jem_optimizer_restore(jem_optimizer *optimizer)
         memcpy(p->value, o->kept + o->offset[i], (size_t)p->elements * sizeof *o->kept);
     }
     o->ascended = 0;
-    jem__model_touch(o->model);
+    jem__model_touch_briefly(o->model);
     return JEM_OK;
 }

@@ -40,7 +40,7 @@ static void move_statistics(jem_trainer *t, int32_t restore)
         memcpy(restore ? list[i].value : kept, restore ? kept : list[i].value,
                (size_t)list[i].elements * sizeof *kept);
     }
-    if (restore && at) jem__model_touch(t->model);
+    if (restore && at) jem__model_touch_briefly(t->model);
 }
 
 void jem__trainer_keep_statistics(jem_trainer *t)

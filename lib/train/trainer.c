@@ -180,11 +180,17 @@ static jem_status divide(jem_trainer *t, jem_dataset *data, const jem_config *wo
     return status == JEM_ERROR_ARGUMENT ? jem__fail_in(status, "trainer.labels_per_class") : status;
 }
 
-/* Starts from the data, and for whoever samples without it, with the model. */
-static jem_status set_starts(jem_trainer *t, jem_dataset *labelled, const jem_config *config)
+static int32_t starts_from_data(const jem_trainer *t, const jem_config *config)
+{
+    return (t->px > 0 || t->pxy > 0) &&
+           strcmp(jem__config_str(config, "sampler.start"), "gaussian") == 0;
+}
+
+/* Starts for whoever samples without the data: in the model. */
+static jem_status keep_starts(jem_trainer *t, jem_dataset *labelled, const jem_config *config)
 {
     int64_t bytes;
-    JEM__TRY(jem_sampler_set_data(t->sampler, labelled));
+    if (!starts_from_data(t, config)) return JEM_OK;
     JEM__TRY(jem_model_starts_info(t->model, NULL, &bytes, NULL));
     return bytes ? JEM_OK : jem_model_starts_fit(t->model, labelled, config);
 }
@@ -200,10 +206,7 @@ static jem_status make_sampler(jem_trainer *t, jem_dataset *labelled, const jem_
                          "sampler.conditional: got 1 with model.energy=head, expected 0: its E(x) "
                          "is not made of the classes' energies");
     if (t->pxy > 0) JEM__TRY(jem__sampler_by_class(t->sampler));
-    if ((t->px > 0 || t->pxy > 0) &&
-        strcmp(jem__config_str(work, "sampler.start"), "gaussian") == 0)
-        return set_starts(t, labelled, work);
-    return JEM_OK;
+    return starts_from_data(t, work) ? jem_sampler_set_data(t->sampler, labelled) : JEM_OK;
 }
 
 /* work is a copy of the settings that may be changed. */
@@ -222,10 +225,13 @@ static jem_status build(jem_trainer *t, jem_dataset *data, const jem_config *con
     if (!status) status = make_sampler(t, labelled, work);
     if (!status) status = jem_optimizer_create(&t->optimizer, t->model, work);
     if (!status) status = make_loaders(t, train, labelled, work);
+    if (!status) status = make_room(t);
+    if (!status) status = jem__rollback_read(t, config);
+    /* Last: it changes the model. */
+    if (!status) status = keep_starts(t, labelled, work);
     jem_dataset_destroy(train);
     jem_dataset_destroy(labelled);
-    if (!status) status = make_room(t);
-    return status ? status : jem__rollback_read(t, config);
+    return status;
 }
 
 static jem_status copy_settings(jem_config **copy, const jem_config *config)

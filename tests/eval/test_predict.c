@@ -194,11 +194,18 @@ END_TEST
 /* What was measured on other weights is gone, whatever changes them. */
 START_TEST(stale)
 {
-    jem_optimizer *optimizer;
+    jem_optimizer *optimizer, *sam;
     int32_t accepted;
     float *weights;
     make("");
     OK(jem_optimizer_create(&optimizer, model, NULL));
+    OK(jem_config_parse(config, "optimizer.sam_rho=0.1"));
+    OK(jem_optimizer_create(&sam, model, config));
+    OK(jem_model_calibrate(model, data, NULL));
+    OK(jem_optimizer_ascend(sam)); /* and back: it is as it was */
+    OK(jem_optimizer_restore(sam));
+    ck_assert_int_gt(jem_model_metadata_get(model, "calibration", NULL, 0), 0);
+    jem_optimizer_destroy(sam);
     for (int way = 0; way < 2; way++) {
         OK(jem_model_calibrate(model, data, NULL));
         OK(jem_model_predict(model, x, 1, NULL, NULL, NULL, &accepted));

@@ -227,6 +227,21 @@ START_TEST(failed_steps_leave_no_trace)
 }
 END_TEST
 
+/* What was measured on the weights goes with them, not with a step that failed. */
+START_TEST(failed_steps_keep_the_calibration)
+{
+    static const char *const settings[] = {"model.norm=batch trainer.gap_limit=1e-9",
+                                           "optimizer.sam_rho=1e6", ""};
+    for (int i = 0; i < 3; i++) {
+        tiny t = tiny_of(1, settings[i]);
+        OK(jem_model_metadata_set(t.model, "calibration", "of these weights"));
+        ck_assert_int_eq(jem_trainer_step(t.trainer), i < 2 ? JEM_ERROR_DIVERGED : JEM_OK);
+        ck_assert_int_eq(jem_model_metadata_get(t.model, "calibration", NULL, 0), i < 2 ? 16 : -1);
+        tiny_end(&t);
+    }
+}
+END_TEST
+
 /* How far training moved a parameter. */
 static double moved(tiny *t, const char *name)
 {
@@ -321,6 +336,23 @@ START_TEST(callback_stops)
 }
 END_TEST
 
+/* A creation that fails late has changed nothing. */
+START_TEST(failed_creation_leaves_the_model)
+{
+    tiny t = tiny_untrained(1, "sampler.start=gaussian optimizer.nesterov=1");
+    int64_t rank;
+    FAILS(JEM_ERROR_CONFIG, jem_trainer_create(&t.trainer, t.model, t.data, t.config),
+          "optimizer.nesterov");
+    OK(jem_model_starts_info(t.model, &rank, NULL, NULL));
+    ck_assert_int_eq(rank, 0);
+    OK(jem_config_parse(t.config, "optimizer.name=sgd"));
+    OK(jem_trainer_create(&t.trainer, t.model, t.data, t.config));
+    OK(jem_model_starts_info(t.model, &rank, NULL, NULL));
+    ck_assert_int_gt(rank, 0);
+    tiny_end(&t);
+}
+END_TEST
+
 START_TEST(creation)
 {
     tiny t = tiny_of(1, "");
@@ -365,4 +397,5 @@ START_TEST(creation)
 END_TEST
 
 TESTS("trainer", learns, metrics, same_bits_on_any_number_of_threads, own_loop,
-      failed_steps_leave_no_trace, energy_head, divergence, callback_stops, creation)
+      failed_steps_leave_no_trace, failed_steps_keep_the_calibration, energy_head, divergence,
+      callback_stops, failed_creation_leaves_the_model, creation)
