@@ -30,8 +30,9 @@ extern "C" {
 /* One thread at a time, except _cancel. Holds references to model and data. */
 typedef struct jem_trainer jem_trainer;
 
-/* Called after every complete step on the thread inside jem_trainer_run.
-   Non-zero stops the run (JEM_CANCELLED). May call everything but _run, _step,
+/* Called after every complete step, also one whose validation fails or is cut short, on the
+   thread inside jem_trainer_run. Non-zero stops the run (JEM_CANCELLED, but an error that
+   ends it anyway is what the run returns). May call everything but _run, _step,
    _resume and _destroy of the same trainer. */
 typedef struct jem_trainer_callbacks {
     int64_t struct_size; /* sizeof(jem_trainer_callbacks) */

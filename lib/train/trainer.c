@@ -332,13 +332,12 @@ static jem_status read_callbacks(jem_trainer_callbacks *own, const jem_trainer_c
 static int32_t tell(const jem_trainer_callbacks *to, jem_trainer *t, jem_status status,
                     int64_t before)
 {
-    /* A cancel may come between a step and its validation: the step is complete. */
-    int32_t stepped = status == JEM_OK || (status == JEM_CANCELLED && t->step > before);
     const jem__rollback *r = &t->rollback;
     int32_t stop = 0;
     jem__log_deliver();
     jem__scope outside = jem__enter(NULL);
-    if (stepped && to->step) stop = to->step(to->user, t, t->step);
+    /* A step whose validation was cut short or failed is complete. */
+    if (t->step > before && to->step) stop = to->step(to->user, t, t->step);
     if (status == JEM_ROLLED_BACK && to->rollback)
         stop = to->rollback(to->user, t, r->from, r->to, r->reason);
     jem__restore(outside);
@@ -349,6 +348,7 @@ jem_status jem_trainer_run(jem_trainer *trainer, const jem_trainer_callbacks *ca
 {
     jem_trainer_callbacks own = {.struct_size = sizeof own};
     jem_status status = JEM_OK;
+    char error[1024];
     JEM__TRY(check_idle(trainer, "jem_trainer_run"));
     if (callbacks) JEM__TRY(read_callbacks(&own, callbacks));
     JEM__ENTER(jem__model_context(trainer->model), "jem_trainer_run");
@@ -356,9 +356,12 @@ jem_status jem_trainer_run(jem_trainer *trainer, const jem_trainer_callbacks *ca
     while (status == JEM_OK || status == JEM_ROLLED_BACK) {
         int64_t before = trainer->step;
         status = step(trainer);
-        if (tell(&own, trainer, status, before)) status = JEM_CANCELLED;
+        if (status < 0) jem_last_error(error, sizeof error);
+        int32_t stop = tell(&own, trainer, status, before);
+        if (stop && status >= 0) status = JEM_CANCELLED;
     }
     trainer->running = 0;
+    if (status < 0) return jem__fail(status, "%s", error); /* whatever a callback left there */
     return status == JEM_END ? JEM_OK : status;
 }
 

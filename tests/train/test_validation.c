@@ -368,6 +368,63 @@ START_TEST(cut_short)
 }
 END_TEST
 
+/* A host whose images fail to come once, when validation reads them: by then all training
+   images of a step have been read. */
+typedef struct host {
+    jem_dataset *data;
+    jem_trainer *trainer;
+    int64_t fail_at, steps; /* validation fails after this step, once; steps told */
+} host;
+
+static int32_t read_images(void *user, const int64_t *indices, int64_t n, void *pixels,
+                           int32_t *labels)
+{
+    host *h = user;
+    int64_t step = 0;
+    if (h->trainer) OK(jem_trainer_progress(h->trainer, &step, NULL));
+    if (step == h->fail_at) {
+        h->fail_at = -1;
+        return -1;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        float x[IMAGE];
+        OK(jem_dataset_read(h->data, indices[i], 1, x, IMAGE, labels ? labels + i : NULL));
+        if (pixels) memcpy((float *)pixels + i * IMAGE, x, sizeof x);
+    }
+    return 0;
+}
+
+static int32_t count_step(void *user, jem_trainer *trainer, int64_t step)
+{
+    host *h = user;
+    ck_assert_int_eq(step, ++h->steps);
+    ck_assert_int_lt(jem_trainer_metrics(trainer, NULL, 0), 0); /* its error is not the run's */
+    return 1;
+}
+
+/* A step whose validation fails is complete, and told. */
+START_TEST(failed_validation_follows_a_step)
+{
+    tiny t = tiny_untrained(1, "trainer.validation=24 trainer.validate_every=2");
+    host h = {.data = t.data, .fail_at = 2};
+    const jem_dataset_callbacks images = {sizeof images, &h, read_images, NULL};
+    const jem_trainer_callbacks run = {.struct_size = sizeof run, .user = &h, .step = count_step};
+    jem_dataset *streamed;
+    OK(jem_dataset_create_callbacks(&streamed, t.context, &images, JEM_TYPE_F32, DATA, C, H, W, K));
+    OK(jem_trainer_create(&t.trainer, t.model, streamed, t.config));
+    h.trainer = t.trainer;
+    ck_assert_int_eq(jem_trainer_run(t.trainer, &run), JEM_CANCELLED);
+    FAILS(JEM_ERROR_IO, jem_trainer_run(t.trainer, &run), "gave -1");
+    ck_assert_int_eq(h.steps, 2);
+    ck_assert_int_eq(t.trainer->validation.step, 0);
+    ck_assert_int_eq(jem_trainer_run(t.trainer, &run), JEM_CANCELLED); /* makes it up */
+    ck_assert_int_eq(h.steps, 3);
+    ck_assert_int_eq(t.trainer->validation.step, 2);
+    jem_dataset_destroy(streamed);
+    tiny_end(&t);
+}
+END_TEST
+
 /* What is no number is not the best. */
 START_TEST(broken_models_are_not_the_best)
 {
@@ -402,4 +459,4 @@ END_TEST
 
 TESTS("validation", average, images_are_held_out, best_model, validation_watches,
       resumed_is_unbroken, other_runs_are_named, rolled_back, cut_short,
-      broken_models_are_not_the_best)
+      failed_validation_follows_a_step, broken_models_are_not_the_best)
