@@ -48,13 +48,15 @@ JEM_API jem_status jem_sampler_set_data(jem_sampler *sampler, jem_dataset *data)
    the chains follow E(x,y); without it they follow E(x) and y must be NULL.
    x [n,C,H,W] out. Errors: ARGUMENT, STATE (gaussian starts with neither data
    nor jem_model_starts_fit), SHAPE (capacity), DIVERGED (a non-finite chain; the buffer
-   keeps its old contents), MEMORY, BACKEND; JEM_CANCELLED leaves the buffer as it was. */
+   keeps its old contents), MEMORY, BACKEND, those of reading the data; JEM_CANCELLED leaves
+   the buffer as it was. */
 JEM_API jem_status jem_sampler_draw(jem_sampler *sampler, const int32_t *y, int64_t n, float *x,
                                     int64_t capacity);
 
 /* Fresh starts x [n,C,H,W] from sampler.start, of classes y [n] or, with NULL, of any; start
    i is a function of (seed, stream, first + i). For chains that the caller owns: see
-   jem_sampler_step. Errors: ARGUMENT, STATE and SHAPE as for draw, MEMORY. */
+   jem_sampler_step. Errors: ARGUMENT, STATE and SHAPE as for draw, MEMORY, those of reading
+   the data. */
 JEM_API jem_status jem_sampler_draw_starts(jem_sampler *sampler, const int32_t *y, int64_t n,
                                            int64_t first, float *x, int64_t capacity);
 
@@ -68,7 +70,7 @@ JEM_API jem_status jem_sampler_step(jem_sampler *sampler, float *x, const int32_
 
 /* The number of slots, and the images [n,C,H,W] in slots first..first+n-1: the ends of
    their chains, or a start where none was drawn. Errors: ARGUMENT (slots outside), SHAPE
-   (capacity), MEMORY. */
+   (capacity), MEMORY, and of starts STATE as for draw and those of reading the data. */
 JEM_API jem_status jem_sampler_buffer_info(const jem_sampler *sampler, int64_t *slots);
 JEM_API jem_status jem_sampler_buffer_get(const jem_sampler *sampler, int64_t first, int64_t n,
                                           float *x, int64_t capacity);
