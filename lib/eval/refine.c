@@ -84,7 +84,8 @@ jem_status jem__refiner_run(jem__refiner *r, const float *x, int64_t n, int64_t 
         memcpy(r->x + i * image, x + i / r->copies * image, (size_t)image * sizeof *x);
         add_noise(r, r->x + i * image, first + i, round);
     }
-    JEM__TRY(jem_sampler_step(r->sampler, r->x, NULL, copies, first, round * r->steps, r->steps));
+    /* Noise may carry copies beyond the range of images: what counts is where chains end. */
+    JEM__TRY(jem__sampler_step_on(r->sampler, r->x, copies, first, round * r->steps, r->steps));
     JEM__TRY(jem__eval_check_reach(r->model, r->x, copies, first));
     JEM__TRY(jem_model_logits(r->model, r->x, copies, r->logits, copies * r->shape.classes));
     mean_of_copies(r, n, logits);

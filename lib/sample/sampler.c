@@ -270,11 +270,12 @@ static jem_status walk(jem_sampler *s, float *x, const int32_t *y, int64_t n, ui
     return status;
 }
 
-jem_status jem_sampler_step(jem_sampler *s, float *x, const int32_t *y, int64_t n, int64_t first,
-                            int64_t step, int64_t steps)
+typedef jem_status (*checker)(const jem_model *model, const char *function, const float *x,
+                              const int32_t *y, int64_t n);
+
+static jem_status step_chains(jem_sampler *s, float *x, const int32_t *y, int64_t n, int64_t first,
+                              int64_t step, int64_t steps, checker check)
 {
-    JEM__REQUIRE(s, "jem_sampler_step");
-    JEM__ENTER(jem__model_context(s->model), "jem_sampler_step");
     JEM__TRY(check_count("jem_sampler_step", n));
     if (first < 0 || first > INT64_MAX - n)
         return jem__fail(JEM_ERROR_ARGUMENT,
@@ -286,10 +287,24 @@ jem_status jem_sampler_step(jem_sampler *s, float *x, const int32_t *y, int64_t 
                          step, steps);
     if (n == 0) return JEM_OK;
     JEM__REQUIRE(x, "jem_sampler_step");
-    /* A chain that goes on is no less free than between the steps of one call. */
-    JEM__TRY(
-        (step ? jem__model_check_chain : jem__model_check)(s->model, "jem_sampler_step", x, y, n));
+    JEM__TRY(check(s->model, "jem_sampler_step", x, y, n));
     return walk(s, x, y, n, (uint64_t)first, step, steps);
+}
+
+jem_status jem_sampler_step(jem_sampler *s, float *x, const int32_t *y, int64_t n, int64_t first,
+                            int64_t step, int64_t steps)
+{
+    JEM__REQUIRE(s, "jem_sampler_step");
+    JEM__ENTER(jem__model_context(s->model), "jem_sampler_step");
+    /* A chain that goes on is no less free than between the steps of one call. */
+    return step_chains(s, x, y, n, first, step, steps,
+                       step ? jem__model_check_chain : jem__model_check);
+}
+
+jem_status jem__sampler_step_on(jem_sampler *s, float *x, int64_t n, int64_t first, int64_t step,
+                                int64_t steps)
+{
+    return step_chains(s, x, NULL, n, first, step, steps, jem__model_check_chain);
 }
 
 /* ---- Draws from the buffer ---- */

@@ -44,6 +44,10 @@ void jem__sampler_cancel_taken(jem_sampler *sampler);
    becomes of an image then does not depend on those beside it. */
 void jem__sampler_evaluate(jem_sampler *sampler);
 
+/* jem_sampler_step of images that may be anywhere at step 0, too. */
+jem_status jem__sampler_step_on(jem_sampler *sampler, float *x, int64_t n, int64_t first,
+                                int64_t step, int64_t steps);
+
 /* Blocks of slots by class, as sampler.conditional has them, before the first draw:
    draws may then be conditional or not. CONFIG if the slots do not divide. */
 jem_status jem__sampler_by_class(jem_sampler *sampler);

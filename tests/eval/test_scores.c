@@ -200,7 +200,14 @@ START_TEST(refined_copies)
           "capacity");
     FAILS(JEM_ERROR_ARGUMENT,
           jem_eval_refined_logits(model, x, M, INT64_MAX / 4, config, logits, M * K), "first");
-    OK(jem_config_parse(config, "sampler.steps=1 sampler.noise=1000"));
+    /* Copies may begin anywhere; a chain that ends beyond the range of images has diverged. */
+    OK(jem_config_parse(config, "sampler.steps=1 sampler.clamp=1 refine.noise=10"));
+    OK(jem_eval_refined_logits(model, x, M, 0, config, logits, M * K));
+    OK(jem_config_parse(config, "sampler.steps=0"));
+    FAILS(JEM_ERROR_DIVERGED, jem_eval_refined_logits(model, x, M, 0, config, logits, M * K),
+          "left the range");
+    OK(jem_config_parse(config, "sampler.steps=1 sampler.clamp=0 refine.noise=0.01 "
+                                "sampler.noise=1000"));
     FAILS(JEM_ERROR_DIVERGED, jem_eval_refined_logits(model, x, M, 0, config, logits, M * K),
           "left the range");
     static const char *const refined[] = {"refine_log_px", "refine_mass", "refine_distance"};
