@@ -115,8 +115,10 @@ JEM_API jem_status jem_model_energy_gradient(jem_model *model, const float *x, c
    [n] up to a constant (-E(x)), and accepted [n]: 1, or 0 for an image whose
    score is below the threshold that jem_model_calibrate set (unlike what the
    model knows: its class means nothing). A model that was not calibrated has
-   temperature 1 and accepted -1. Outputs may be NULL. Errors: those above;
-   FORMAT (the metadata entry "calibration" is not what was written). */
+   temperature 1 and accepted -1. What an image gets does not depend on those beside it, but
+   for rounding. Outputs may be NULL. Errors: those above; DIVERGED (a refine_* score's chain);
+   FORMAT (the metadata entry "calibration" is not what was written: also a chain of more
+   than 1000 steps). */
 JEM_API jem_status jem_model_predict(jem_model *model, const float *x, int64_t n, int32_t *y,
                                      float *probability, float *log_px, int32_t *accepted);
 

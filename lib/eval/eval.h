@@ -48,6 +48,7 @@ typedef struct jem__scorer {
     const jem__score *score;
     jem__eval_shape shape;
     jem_sampler *sampler; /* of refine_* */
+    int32_t alone;        /* see jem__scorer_alone */
     int64_t steps;
     float *scratch, *moved, *before;
 } jem__scorer;
@@ -56,9 +57,15 @@ typedef struct jem__scorer {
 jem_status jem__scorer_create(jem__scorer *scorer, const char *function, const char *name,
                               jem_model *model, const jem_config *config);
 void jem__scorer_clear(jem__scorer *scorer);
+/* From now on the chain of every image has number 0, so that a score does not depend on the
+   image's place in a call. */
+void jem__scorer_alone(jem__scorer *scorer);
 /* Of n <= piece good images, of which the first has this number. */
 jem_status jem__scorer_run(jem__scorer *scorer, const float *x, int64_t n, int64_t number,
                            float *scores);
+/* Of all images of a dataset of the model's shape: scores [count]. */
+jem_status jem__scorer_run_data(jem__scorer *scorer, const char *function, const jem_dataset *data,
+                                int64_t count, float *scores);
 /* The score of one image's logits into *score; 0 if this score needs more. */
 int32_t jem__scorer_of_logits(const jem__scorer *scorer, const float *logits, float *score);
 int32_t jem__scorer_is(const jem__scorer *scorer, const char *name);

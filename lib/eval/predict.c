@@ -11,7 +11,21 @@
 
 static const char entry[] = "calibration";
 
+/* Langevin steps of a decision's chain: a model file must not make one last for hours. */
+enum { MOST_STEPS = 1000 };
+
 /* ---- Fitting ---- */
+
+/* The range of the key that keeps it. */
+static jem_status check_temperature(const char *function, double temperature)
+{
+    const double low = 1e-30, high = 1e30;
+    if (temperature >= low && temperature <= high) return JEM_OK;
+    return jem__fail(JEM_ERROR_STATE,
+                     "%s: the temperature of least NLL is %g, expected within %g..%g: the model's "
+                     "logits differ by hardly anything, or by far too much",
+                     function, temperature, low, high);
+}
 
 static jem_status fit_temperature(jem_model *model, const jem_dataset *data, int64_t count,
                                   double *temperature)
@@ -29,23 +43,37 @@ static jem_status fit_temperature(jem_model *model, const jem_dataset *data, int
     if (!status) status = jem__eval_check(function, logits, y, count, k, temperature);
     if (!status) {
         *temperature = 1 / jem__eval_fit(logits, y, count, k, &found);
-        if (found == -2) status = jem__eval_no_fit(function, found, count);
+        status = found == -2 ? jem__eval_no_fit(function, found, count)
+                             : check_temperature(function, *temperature);
     }
     jem__free(logits);
     jem__free(y);
     return status;
 }
 
-static jem_status fit_threshold(jem_model *model, const jem_dataset *data, int64_t count,
-                                const jem_config *config, float *threshold)
+/* The scorer of calibrating and of predicting. */
+static jem_status make_scorer(jem__scorer *s, const char *function, jem_model *model,
+                              const jem_config *config)
+{
+    const char *score = jem__config_str(config, "calibration.score");
+    JEM__TRY(jem__scorer_create(s, function, score, model, config));
+    jem__scorer_alone(s);
+    if (!s->sampler || s->steps <= MOST_STEPS) return JEM_OK;
+    jem_status status = jem__fail(JEM_ERROR_CONFIG,
+                                  "sampler.steps: got %" PRId64
+                                  " with calibration.score=%s, expected 0..%d for a decision",
+                                  s->steps, score, MOST_STEPS);
+    jem__scorer_clear(s);
+    return status;
+}
+
+static jem_status fit_threshold(jem__scorer *scorer, const jem_dataset *data, int64_t count,
+                                double accept, float *threshold)
 {
     float *scores = NULL;
     JEM__TRY(jem__alloc(&scores, count, sizeof *scores));
-    jem_status status = jem_eval_score_data(model, jem__config_str(config, "calibration.score"),
-                                            data, config, scores, count);
-    if (!status)
-        status = jem_eval_threshold(scores, count, jem__config_f64(config, "calibration.accept"),
-                                    threshold);
+    jem_status status = jem__scorer_run_data(scorer, "jem_model_calibrate", data, count, scores);
+    if (!status) status = jem_eval_threshold(scores, count, accept, threshold);
     jem__free(scores);
     return status;
 }
@@ -90,6 +118,7 @@ jem_status jem_model_calibrate(jem_model *model, const jem_dataset *validation,
                                const jem_config *config)
 {
     jem_config *kept = NULL;
+    jem__scorer scorer;
     double temperature = 1;
     float threshold = 0;
     int64_t count;
@@ -97,10 +126,14 @@ jem_status jem_model_calibrate(jem_model *model, const jem_dataset *validation,
     JEM__REQUIRE(validation, "jem_model_calibrate");
     JEM__ENTER(jem__model_context(model), "jem_model_calibrate");
     JEM__TRY(jem__eval_check_data("jem_model_calibrate", model, validation, &count));
-    JEM__TRY(fit_temperature(model, validation, count, &temperature));
-    JEM__TRY(fit_threshold(model, validation, count, config, &threshold));
-    JEM__TRY(jem_config_create(&kept));
-    jem_status status = put(kept, config, temperature, threshold, count);
+    JEM__TRY(make_scorer(&scorer, "jem_model_calibrate", model, config));
+    jem_status status = fit_temperature(model, validation, count, &temperature);
+    if (!status)
+        status = fit_threshold(&scorer, validation, count,
+                               jem__config_f64(config, "calibration.accept"), &threshold);
+    jem__scorer_clear(&scorer);
+    if (!status) status = jem_config_create(&kept);
+    if (!status) status = put(kept, config, temperature, threshold, count);
     if (!status) status = keep(model, kept);
     jem_config_destroy(kept);
     return status;
@@ -155,9 +188,8 @@ static jem_status read_calibration(prediction *p)
     p->calibrated = 1;
     p->beta = 1 / jem__config_f64(config, "calibration.temperature");
     p->threshold = (float)jem__config_f64(config, "calibration.threshold");
-    jem_status status =
-        jem__scorer_create(&p->scorer, "jem_model_predict",
-                           jem__config_str(config, "calibration.score"), p->model, config);
+    jem_status status = make_scorer(&p->scorer, "jem_model_predict", p->model, config);
+    if (status == JEM_ERROR_CONFIG) status = jem__fail_in(JEM_ERROR_FORMAT, "metadata %s", entry);
     jem_config_destroy(config);
     return status;
 }
@@ -171,7 +203,7 @@ static void clear(prediction *p)
 }
 
 /* Most scores come with the logits and the energy; a gradient or a chain is extra. */
-static jem_status score(prediction *p, const float *x, int64_t n, int64_t number)
+static jem_status score(prediction *p, const float *x, int64_t n)
 {
     int64_t k = p->shape.classes;
     if (jem__scorer_is(&p->scorer, "log_px")) {
@@ -180,7 +212,7 @@ static jem_status score(prediction *p, const float *x, int64_t n, int64_t number
     }
     for (int64_t i = 0; i < n; i++)
         if (!jem__scorer_of_logits(&p->scorer, p->logits + i * k, &p->scores[i]))
-            return jem__scorer_run(&p->scorer, x, n, number, p->scores);
+            return jem__scorer_run(&p->scorer, x, n, 0, p->scores);
     return JEM_OK;
 }
 
@@ -194,7 +226,10 @@ static jem_status predict_piece(prediction *p, const float *x, int64_t n, int64_
 {
     int64_t k = p->shape.classes;
     JEM__TRY(jem__model_outputs(p->model, x, n, p->logits, p->energy));
-    if (p->calibrated && a->accepted) JEM__TRY(score(p, x, n, at));
+    if (p->calibrated && a->accepted) {
+        jem_status status = score(p, x, n);
+        if (status < 0) return jem__fail_in(status, "jem_model_predict: images from %" PRId64, at);
+    }
     for (int64_t i = 0; i < n; i++) {
         const float *row = p->logits + i * k;
         int64_t best = jem__eval_largest(row, k);

@@ -204,9 +204,30 @@ void jem__scorer_clear(jem__scorer *s)
     *s = (jem__scorer){0};
 }
 
+void jem__scorer_alone(jem__scorer *s)
+{
+    s->alone = 1;
+    if (s->sampler) jem__sampler_share_number(s->sampler);
+}
+
 jem_status jem__scorer_run(jem__scorer *s, const float *x, int64_t n, int64_t number, float *scores)
 {
-    return s->score->run(s, x, n, number, scores);
+    return s->score->run(s, x, n, s->alone ? 0 : number, scores);
+}
+
+jem_status jem__scorer_run_data(jem__scorer *s, const char *function, const jem_dataset *data,
+                                int64_t count, float *scores)
+{
+    float *x = NULL;
+    jem_status status = jem__alloc(&x, s->shape.piece * s->shape.image, sizeof *x);
+    for (int64_t i = 0; !status && i < count; i += s->shape.piece) {
+        int64_t n = count - i < s->shape.piece ? count - i : s->shape.piece;
+        status = jem_dataset_read(data, i, n, x, INT64_MAX, NULL);
+        if (!status) status = jem__scorer_run(s, x, n, i, scores + i);
+        if (status < 0) jem__fail_in(status, "%s: images from %" PRId64, function, i);
+    }
+    jem__free(x);
+    return status;
 }
 
 /* ---- Calls ---- */
@@ -233,7 +254,6 @@ jem_status jem_eval_score_data(jem_model *model, const char *score, const jem_da
                                const jem_config *config, float *scores, int64_t capacity)
 {
     static const char function[] = "jem_eval_score_data";
-    float *x = NULL;
     int64_t count;
     jem__scorer s;
     JEM__REQUIRE(model, function);
@@ -243,14 +263,7 @@ jem_status jem_eval_score_data(jem_model *model, const char *score, const jem_da
     JEM__TRY(jem__eval_check_data(function, model, data, &count));
     JEM__TRY(jem__check_capacity(function, "scores", capacity, count, 1));
     JEM__TRY(jem__scorer_create(&s, function, score, model, config));
-    jem_status status = jem__alloc(&x, s.shape.piece * s.shape.image, sizeof *x);
-    for (int64_t i = 0; !status && i < count; i += s.shape.piece) {
-        int64_t n = count - i < s.shape.piece ? count - i : s.shape.piece;
-        status = jem_dataset_read(data, i, n, x, INT64_MAX, NULL);
-        if (!status) status = jem__scorer_run(&s, x, n, i, scores + i);
-        if (status < 0) jem__fail_in(status, "%s: images from %" PRId64, function, i);
-    }
-    jem__free(x);
+    jem_status status = jem__scorer_run_data(&s, function, data, count, scores);
     jem__scorer_clear(&s);
     return status;
 }

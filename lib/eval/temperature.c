@@ -58,7 +58,8 @@ double jem__eval_fit(const float *logits, const int32_t *y, int64_t n, int64_t k
 {
     double low = 0, high;
     *found = -2;
-    if (!(slope_at(logits, y, n, k, 0).slope < 0)) return 1;
+    /* One class is always right, and its slope 0 everywhere. */
+    if (k > 1 && !(slope_at(logits, y, n, k, 0).slope < 0)) return 1;
     *found = -1;
     if (all_right(logits, y, n, k)) return 1;
     *found = 1;

@@ -38,6 +38,7 @@ struct jem_sampler {
     jem_pass_mode mode;
     int64_t image, classes, steps;
     int32_t conditional;
+    int32_t apart; /* 1: each chain of a walk has a number of its own; 0: that of the first */
     jem__mover mover;
     jem__starts starts;
     jem__buffer buffer;
@@ -77,6 +78,7 @@ jem_status jem_sampler_create(jem_sampler **sampler, jem_model *model, const jem
     jem__count_init(&s->count);
     s->model = jem__model_take(model);
     s->last = (stats){NAN, NAN, NAN};
+    s->apart = 1;
     jem_status status = read_settings(s, config);
     if (status) {
         jem_sampler_destroy(s);
@@ -103,6 +105,11 @@ void jem_sampler_destroy(jem_sampler *s)
 void jem__sampler_evaluate(jem_sampler *s)
 {
     s->mode = JEM_PASS_INPUT_GRADIENT;
+}
+
+void jem__sampler_share_number(jem_sampler *s)
+{
+    s->apart = 0;
 }
 
 jem_sampler *jem__sampler_take(jem_sampler *s)
@@ -247,8 +254,9 @@ static jem_status move(void *user, int64_t step, int64_t first, int64_t n, float
     const walk_user *u = user;
     const jem_sampler *s = u->sampler;
     for (int64_t i = 0; i < n; i++)
-        JEM__TRY(jem__mover_step(&s->mover, u->chain + (uint64_t)(first + i), u->step + step,
-                                 s->image, x + i * s->image, dx + i * s->image, energy[i]));
+        JEM__TRY(jem__mover_step(&s->mover, u->chain + (uint64_t)((first + i) * s->apart),
+                                 u->step + step, s->image, x + i * s->image, dx + i * s->image,
+                                 energy[i]));
     return JEM_OK;
 }
 

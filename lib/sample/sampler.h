@@ -47,6 +47,8 @@ void jem__sampler_evaluate(jem_sampler *sampler);
 /* jem_sampler_step of images that may be anywhere at step 0, too. */
 jem_status jem__sampler_step_on(jem_sampler *sampler, float *x, int64_t n, int64_t first,
                                 int64_t step, int64_t steps);
+/* All chains of a step have the first one's number. */
+void jem__sampler_share_number(jem_sampler *sampler);
 
 /* Blocks of slots by class, as sampler.conditional has them, before the first draw:
    draws may then be conditional or not. CONFIG if the slots do not divide. */

@@ -101,9 +101,17 @@ START_TEST(each_score)
         OK(jem_model_predict(model, x, N, class, probability, NULL, accepted));
         for (int j = 0; j < N; j++) passing += accepted[j] == 1;
         ck_assert_int_eq(passing, N * 9 / 10); /* no ties here */
-        OK(jem_eval_score(model, scores[i], x, N, 0, config, s));
+        if (i < 5) {
+            OK(jem_eval_score(model, scores[i], x, N, 0, config, s));
+        } else { /* every image has chain 0 */
+            for (int j = 0; j < N; j++)
+                OK(jem_eval_score(model, scores[i], x + j * IMAGE, 1, 0, config, &s[j]));
+        }
         OK(jem_eval_threshold(s, N, 0.9, &threshold));
-        for (int j = 0; j < N; j++) ck_assert_int_eq(accepted[j], s[j] >= threshold);
+        for (int j = 0; j < N; j++) {
+            if (fabsf(s[j] - threshold) < 1e-4F * fabsf(threshold)) continue; /* rounding */
+            ck_assert_int_eq(accepted[j], s[j] >= threshold);
+        }
         if (i < 7) continue;
         /* The file, a copy and bytes in memory decide alike. */
         const char *path = test_path("calibrated.safetensors");
@@ -138,6 +146,97 @@ START_TEST(each_score)
     OK(jem_eval_nll(logits, y, N, K, &nll[0]));
     OK(jem_eval_nll(scaled, y, N, K, &nll[1]));
     ck_assert(nll[1] < nll[0]);
+    drop();
+}
+END_TEST
+
+/* A noisy chain's decision is the image's own, wherever it stands in a call. */
+START_TEST(others_do_not_matter)
+{
+    static int32_t accepted[N], again[N];
+    static float s[N], turned[N * IMAGE];
+    double threshold = 0;
+    char text[1024];
+    make("");
+    OK(jem_config_parse(config, "calibration.score=refine_distance calibration.accept=0.5 "
+                                "sampler.steps=1 sampler.step_size=1e-3 sampler.noise=1"));
+    OK(jem_model_calibrate(model, data, config));
+    jem_model_metadata_get(model, "calibration", text, sizeof text);
+    ck_assert(sscanf(strstr(text, "threshold="), "threshold=%lf", &threshold) == 1);
+    OK(jem_model_predict(model, x, N, NULL, NULL, NULL, accepted));
+    for (int i = 0; i < N; i++)
+        memcpy(turned + i * IMAGE, x + (N - 1 - i) * IMAGE, IMAGE * sizeof *x);
+    OK(jem_model_predict(model, turned, N, NULL, NULL, NULL, again));
+    for (int i = 0; i < N; i++) {
+        OK(jem_eval_score(model, "refine_distance", x + i * IMAGE, 1, 0, config, &s[i]));
+        if (fabs(s[i] - threshold) < 1e-4) continue; /* rounding */
+        ck_assert_int_eq(accepted[i], s[i] >= threshold);
+        ck_assert_int_eq(again[N - 1 - i], accepted[i]);
+    }
+    drop();
+}
+END_TEST
+
+/* A file must not make a decision last for hours. */
+START_TEST(steps_have_a_bound)
+{
+    char text[1024], *steps;
+    int32_t accepted;
+    make("");
+    OK(jem_config_parse(config, "calibration.score=refine_distance sampler.steps=1001"));
+    FAILS(JEM_ERROR_CONFIG, jem_model_calibrate(model, data, config),
+          "got 1001 with calibration.score=refine_distance, expected 0..1000");
+    OK(jem_config_parse(config, "sampler.steps=1"));
+    OK(jem_model_calibrate(model, data, config));
+    jem_model_metadata_get(model, "calibration", text, sizeof text - 5);
+    ck_assert((steps = strstr(text, "sampler.steps=1")) != NULL);
+    memmove(steps + 20, steps + 15, strlen(steps + 15) + 1);
+    memcpy(steps + 15, "00000", 5);
+    OK(jem_model_metadata_set(model, "calibration", text));
+    FAILS(JEM_ERROR_FORMAT, jem_model_predict(model, x, 1, NULL, NULL, NULL, &accepted),
+          "metadata calibration: sampler.steps: got 100000");
+    OK(jem_config_parse(config, "calibration.score=log_px sampler.steps=1001")); /* no chain */
+    OK(jem_model_calibrate(model, data, config));
+    drop();
+}
+END_TEST
+
+/* One class is always right; logits that differ by nothing a temperature could make up for. */
+START_TEST(temperatures_at_the_edge)
+{
+    static int32_t class[N];
+    static float probability[N];
+    char text[1024];
+    float *weights;
+    jem_model *one;
+    jem_dataset *ones;
+    jem_config *settings;
+    make("");
+    OK(jem_config_create(&settings));
+    OK(jem_config_parse(settings, "model.classes=1 model.channels=1 model.height=12 "
+                                  "model.width=12"));
+    OK(jem_model_create(&one, context, settings));
+    memset(class, 0, sizeof class);
+    OK(jem_dataset_create(&ones, context, x, JEM_TYPE_F32, class, N, 1, SIZE, SIZE));
+    OK(jem_model_calibrate(one, ones, NULL));
+    jem_model_metadata_get(one, "calibration", text, sizeof text);
+    ck_assert(strstr(text, "calibration.temperature=1 "));
+    OK(jem_model_predict(one, x, N, class, probability, NULL, NULL));
+    ck_assert(class[N - 1] == 0 && probability[N - 1] == 1);
+    jem_dataset_destroy(ones);
+    jem_model_destroy(one);
+    jem_config_destroy(settings);
+
+    for (int64_t p = 0; p < jem_model_parameter_count(model); p++) {
+        const char *name;
+        int64_t elements;
+        OK(jem_model_parameter_info(model, p, &name, NULL, NULL, &elements, NULL));
+        if (strncmp(name, "class_output", 12) != 0) continue;
+        OK(jem_model_parameter_map(model, p, &weights));
+        for (int64_t i = 0; i < elements; i++) weights[i] *= 1e-33F;
+        OK(jem_model_parameter_unmap(model, p));
+    }
+    FAILS(JEM_ERROR_STATE, jem_model_calibrate(model, data, NULL), "expected within 1e-30..1e+30");
     drop();
 }
 END_TEST
@@ -225,4 +324,5 @@ START_TEST(stale)
 }
 END_TEST
 
-TESTS("eval predict", not_calibrated, each_score, kept_settings, stale)
+TESTS("eval predict", not_calibrated, each_score, others_do_not_matter, steps_have_a_bound,
+      temperatures_at_the_edge, kept_settings, stale)

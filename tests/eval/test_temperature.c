@@ -77,7 +77,7 @@ START_TEST(no_optimum)
     FAILS(JEM_ERROR_STATE, jem_eval_temperature(reversed, wrong, 2, 2, &t), "better than chance");
     FAILS(JEM_ERROR_STATE, jem_eval_temperature(flat, y, 2, 2, &t), "better than chance");
     FAILS(JEM_ERROR_STATE, jem_eval_temperature(right, wrong, 1, 2, &t), "chance"); /* n = 1 */
-    FAILS(JEM_ERROR_STATE, jem_eval_temperature(right, y, 1, 1, &t), "chance");     /* one class */
+    FAILS(JEM_ERROR_STATE, jem_eval_temperature(right, y, 1, 1, &t), "rightly");    /* one class */
     FAILS(JEM_ERROR_ARGUMENT, jem_eval_temperature(right, y, 2, 2, NULL), "NULL");
     right[3] = NAN;
     FAILS(JEM_ERROR_ARGUMENT, jem_eval_temperature(right, y, 2, 2, &t), "logit 1 of image 1");
