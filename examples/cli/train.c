@@ -172,44 +172,50 @@ static int describe_held_out(const run *r)
     return check(jem_model_metadata_set(r->model, "held_out", text));
 }
 
+/* A setting as text, to be freed; NULL: out of memory. A text may be of any length. */
+static char *setting_text(const jem_config *config, const char *key, jem_key_type type)
+{
+    double number = 0;
+    int64_t whole = 0, size = 64;
+    if (type == JEM_KEY_STR) size = jem_config_get_str(config, key, NULL, 0) + 1;
+    char *text = allocate(size, 1);
+    if (text && type == JEM_KEY_STR) {
+        jem_config_get_str(config, key, text, size);
+    } else if (text && type == JEM_KEY_I64) {
+        jem_config_get_i64(config, key, &whole);
+        snprintf(text, (size_t)size, "%" PRId64, whole);
+    } else if (text) {
+        jem_config_get_f64(config, key, &number);
+        json_format(text, (size_t)size, number);
+    }
+    return text;
+}
+
 /* The settings of the recipe that differ from the defaults, as text in the
    model file; the same for a resumed run as for an unbroken one. */
 static int describe(const run *r)
 {
-    char *text = NULL, value[1024], standard[1024];
+    char *text = NULL;
     size_t size = 0;
-    jem_config *defaults = NULL;
-    TRY(check(jem_config_create(&defaults)));
+    int code = 0;
     FILE *out = open_memstream(&text, &size);
-    for (int64_t i = 0; out && i < jem_config_key_count(); i++) {
+    for (int64_t i = 0; out && !code && i < jem_config_key_count(); i++) {
         const char *key;
         jem_key_type type;
-        double a = 0, b = 0;
-        int64_t m = 0, n = 0;
         jem_config_key_info(i, &key, &type, NULL, NULL, NULL);
         if (!strncmp(key, "context.", 8) || !strncmp(key, "model.", 6) ||
             !strncmp(key, "dataset.", 8) || !strcmp(key, "trainer.keep"))
             continue;
-        if (type == JEM_KEY_STR) {
-            jem_config_get_str(r->config, key, value, sizeof value);
-            jem_config_get_str(defaults, key, standard, sizeof standard);
-        } else if (type == JEM_KEY_I64) {
-            jem_config_get_i64(r->config, key, &m);
-            jem_config_get_i64(defaults, key, &n);
-            snprintf(value, sizeof value, "%" PRId64, m);
-            snprintf(standard, sizeof standard, "%" PRId64, n);
-        } else {
-            jem_config_get_f64(r->config, key, &a);
-            jem_config_get_f64(defaults, key, &b);
-            json_format(value, sizeof value, a);
-            json_format(standard, sizeof standard, b);
-        }
-        if (strcmp(value, standard) != 0)
+        char *value = setting_text(r->config, key, type), *standard = setting_text(NULL, key, type);
+        if (!value || !standard)
+            code = CODE_FAILED;
+        else if (strcmp(value, standard) != 0)
             fprintf(out, "%s%s=%s", ftell(out) ? " " : "", key, value);
+        free(value);
+        free(standard);
     }
-    jem_config_destroy(defaults);
     if (!out || fclose(out)) return fail("out of memory");
-    int code = size ? check(jem_model_metadata_set(r->model, "training", text)) : 0;
+    if (!code && size) code = check(jem_model_metadata_set(r->model, "training", text));
     free(text);
     return code ? code : describe_held_out(r);
 }

@@ -76,7 +76,8 @@ fails 2 'trainer.rate_end has no effect with trainer.schedule=step$' "$jem" trai
     --output tuned --resume --trainer.rate_end=0.1
 works 'accuracy' "$jem" train --data $data $tiny --preset jem --output plain --set model.architecture=network \
     'model.network=convolution 0 a 4 3 2 1; norm 1 b batch; silu 2; linear 3 c 8' model.norm_momentum=0.5 \
-    trainer.decay_at=1 trainer.warmup=0 trainer.px=0 --iterations 1
+    trainer.decay_at="$(seq -s , 400)" trainer.warmup=0 trainer.px=0 --iterations 1
+works 'training.*trainer.decay_at=1,2,.*,399,400 ' "$jem" info plain/model.safetensors # whole
 
 # ---- the report's sets: told before training, each once ----
 fails 1 'lettres' "$jem" train --data $data $tiny --iterations 1 --ood lettres --output sets
