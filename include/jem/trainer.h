@@ -112,10 +112,12 @@ JEM_API jem_status jem_trainer_metrics(const jem_trainer *trainer, double *value
                                        int64_t capacity);
 
 /* Bytes that the trainer's context holds now, and the most that it will hold during the
-   run, the trainer, its model and its data included; without oneDNN's own (some 10 MB).
+   run, the trainer, its model and its data included; without oneDNN's own (some 10 MB), what
+   a dataset that is not in memory takes to read a batch, and what the caller does besides
+   (saving, copies of the model).
    Compiles what a step needs, which the first step would do otherwise, and allocates no
    activations: ask before the run whether it fits. Either output may be NULL. Errors:
-   ARGUMENT, MEMORY, BACKEND. */
+   ARGUMENT, SHAPE (act norm cannot start from a batch of one value), MEMORY, BACKEND. */
 JEM_API jem_status jem_trainer_memory(jem_trainer *trainer, int64_t *bytes, int64_t *peak);
 
 /* The trainer's own sampler and model, not copies: what the trainer does shows in them, and

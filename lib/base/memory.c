@@ -121,6 +121,11 @@ void jem__heap_count(const jem__heap *heap, int64_t *bytes, int64_t *peak)
 
 /* ---- Blocks ---- */
 
+int64_t jem__block_bytes(int64_t bytes)
+{
+    return ALIGNMENT + (bytes ? bytes : 1);
+}
+
 jem_status jem__alloc(void *out, int64_t number, int64_t size)
 {
     jem__heap *heap = here ? here : &standard;
@@ -130,7 +135,7 @@ jem_status jem__alloc(void *out, int64_t number, int64_t size)
     if (!jem__multiply(number, size, &bytes) || bytes > INT64_MAX - (int64_t)2 * ALIGNMENT)
         return jem__fail(JEM_ERROR_MEMORY, "out of memory: %" PRId64 " x %" PRId64 " bytes", number,
                          size);
-    int64_t whole = ALIGNMENT + (bytes ? bytes : 1);
+    int64_t whole = jem__block_bytes(bytes);
     if (!(block = obtain(heap, whole)))
         return jem__fail(JEM_ERROR_MEMORY, "out of memory: %" PRId64 " bytes", bytes);
     count(heap, whole);

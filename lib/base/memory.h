@@ -37,6 +37,8 @@ jem_status jem__heap_create(jem__heap **heap, const jem_allocator *table);
 void jem__heap_drop(jem__heap *heap);
 /* What this thread allocates from; NULL: the heap of objects without a context. */
 void jem__heap_use(jem__heap *heap);
+/* What a block of so many bytes adds to those in use. */
+int64_t jem__block_bytes(int64_t bytes);
 /* Bytes in use, and the most there ever were; NULL as for jem__heap_use. */
 void jem__heap_count(const jem__heap *heap, int64_t *bytes, int64_t *peak);
 

@@ -92,5 +92,6 @@ jem_status jem__call_create(jem__call **call, const jem__primitive *p, jem__engi
 jem_status jem__call_set(jem__call *call, int32_t argument, void *memory);
 jem_status jem__call_run(const jem__call *call, jem__stream *stream);
 void jem__call_destroy(jem__call *call);
+int64_t jem__call_bytes(void); /* of one, oneDNN's own aside */
 
 #endif

@@ -364,6 +364,11 @@ int64_t jem__primitive_scratch(const jem__primitive *p)
 
 /* ---- Calls ---- */
 
+int64_t jem__call_bytes(void)
+{
+    return jem__block_bytes(sizeof(jem__call));
+}
+
 jem_status jem__call_create(jem__call **out, const jem__primitive *p, jem__engine *engine,
                             void *const *memory)
 {

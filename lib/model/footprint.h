@@ -1,16 +1,17 @@
 /* How much more memory a pass will hold once it has run. Compiles the plans, which the
-   run then finds. Negative: it holds more than that already. */
+   run then finds. Batches have `sizes` images; 0: none. */
 #ifndef JEM__MODEL_FOOTPRINT_H
 #define JEM__MODEL_FOOTPRINT_H
 
 #include <jem/pass.h>
 
-/* Of a walk, or of inference, over n images. */
-jem_status jem__pass_run_bytes(jem_pass *pass, int64_t n, int64_t *bytes);
-/* Of jem__pass_learn with batches of these sizes; 0: none. */
+/* Of walks, or of inference, over these batches one after the other. */
+jem_status jem__pass_run_bytes(jem_pass *pass, const int64_t *sizes, int64_t count, int64_t *bytes);
+/* Of jem__pass_learn with these batches, initial values from the first of them included. */
 jem_status jem__pass_learn_bytes(jem_pass *pass, const int64_t *sizes, int64_t count,
                                  int64_t *bytes);
-/* Of plain scoring of n images. */
-jem_status jem__model_score_bytes(jem_model *model, int64_t n, int64_t *bytes);
+/* Of plain scoring of these batches. */
+jem_status jem__model_score_bytes(jem_model *model, const int64_t *sizes, int64_t count,
+                                  int64_t *bytes);
 
 #endif

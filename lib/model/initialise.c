@@ -64,22 +64,37 @@ static jem_status forward(jem_pass *own, const jem_pass *pass, const float *x, i
     return jem__pass_phase(own, JEM__FORWARD);
 }
 
-jem_status jem__pass_initialise(const jem_pass *pass, const float *x, int64_t n)
+int64_t jem__model_moved_elements(const jem_model *model)
 {
-    jem_model *model = pass->model;
-    const jem__node *node;
-    jem_pass *own = NULL;
-    float *kept = NULL;
-    if (pass->mode != JEM_PASS_TRAIN || pass->hold) return JEM_OK;
-    JEM__TRY(find(model, n, &node));
-    if (!node) return JEM_OK;
     int64_t moved = 0;
     for (int32_t i = 0; i < model->graph.parameter_count; i++)
         if (model->parameters[i].moved) moved += model->parameters[i].elements;
-    JEM__TRY(jem__alloc(&kept, moved, sizeof *kept));
+    return moved;
+}
+
+jem_status jem__pass_initialiser(jem_pass **own, const jem_pass *pass, int64_t n)
+{
+    const jem__node *node;
+    *own = NULL;
+    if (pass->mode != JEM_PASS_TRAIN || pass->hold) return JEM_OK;
+    JEM__TRY(find(pass->model, n, &node));
+    return node ? jem__pass_new(own, pass->model, JEM__TRAINING | JEM__INITIALISE, n) : JEM_OK;
+}
+
+jem_status jem__pass_initialise(const jem_pass *pass, const float *x, int64_t n)
+{
+    jem_model *model = pass->model;
+    jem_pass *own;
+    float *kept;
+    JEM__TRY(jem__pass_initialiser(&own, pass, n));
+    if (!own) return JEM_OK;
+    jem_status status = jem__alloc(&kept, jem__model_moved_elements(model), sizeof *kept);
+    if (status) {
+        jem__pass_free(own);
+        return status;
+    }
     copy_moved(model, kept, 0);
-    jem_status status = jem__pass_new(&own, model, JEM__TRAINING | JEM__INITIALISE, n);
-    if (!status) status = forward(own, pass, x, n);
+    status = forward(own, pass, x, n);
     if (!status) status = check_finite(model);
     if (status) copy_moved(model, kept, 1);
     jem__pass_free(own);

@@ -178,12 +178,18 @@ static jem_status slots_for_all(learning *l, int64_t workers)
     return JEM_OK;
 }
 
+int64_t jem__pass_learn_room(const jem_pass *pass, int64_t pieces)
+{
+    return pieces * (int64_t)sizeof(piece) +
+           pass->model->graph.parameter_count * (int64_t)sizeof(int64_t);
+}
+
 /* Room for the pieces and, behind them, the turns. */
 static jem_status room_for_pieces(learning *l, int64_t pieces)
 {
     jem_pass *pass = l->pass;
     int64_t turns = pass->model->graph.parameter_count, front = pieces * (int64_t)sizeof *l->pieces;
-    int64_t bytes = front + turns * (int64_t)sizeof *l->turn;
+    int64_t bytes = jem__pass_learn_room(pass, pieces);
     if (pass->room_bytes < bytes) {
         jem__free(pass->room);
         pass->room_bytes = 0;

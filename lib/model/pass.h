@@ -30,6 +30,12 @@ jem_status jem__pass_new(jem_pass **pass, jem_model *model, int32_t wants, int64
 /* Layers of a training pass that still wait for their first batch take it; on a failure the
    model is as it was. (initialise.c) */
 jem_status jem__pass_initialise(const jem_pass *pass, const float *x, int64_t n);
+/* The pass in which they will do so, to be freed; NULL if none waits. */
+jem_status jem__pass_initialiser(jem_pass **own, const jem_pass *pass, int64_t n);
+/* Elements of all that a forward in training may move. */
+int64_t jem__model_moved_elements(const jem_model *model);
+/* Bytes of learning's work space for so many slices. */
+int64_t jem__pass_learn_room(const jem_pass *pass, int64_t slices);
 /* Images of a slice of a batch of n. */
 int64_t jem__pass_slice(const jem_pass *pass, int64_t n);
 /* Cuts n images into slices and sees that every slot is there: one for each slice

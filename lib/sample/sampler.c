@@ -339,15 +339,34 @@ static jem_status room_for(jem_sampler *s, int64_t n)
     return status;
 }
 
-jem_status jem__sampler_draw_bytes(jem_sampler *s, int64_t n, int64_t waiting, int64_t *bytes)
+static int64_t room_bytes(const jem_sampler *s, int64_t chains)
+{
+    const pending *p = &s->pending;
+    return 2 * jem__block_bytes(chains * (int64_t)sizeof *p->slot) +
+           jem__block_bytes(chains * (int64_t)sizeof *p->fresh) +
+           jem__block_bytes(chains * s->image * (int64_t)sizeof *p->start);
+}
+
+jem_status jem__sampler_draw_bytes(jem_sampler *s, const int64_t *sizes, int64_t count,
+                                   int64_t *bytes)
 {
     const jem__buffer *b = &s->buffer;
     const int64_t image = s->image * (int64_t)sizeof(float);
-    const int64_t chain = 2 * (int64_t)sizeof(int64_t) + (int64_t)sizeof(int32_t) + image;
+    int64_t waiting = 0, room = s->pending.room;
     JEM__TRY(need_pass(s));
-    JEM__TRY(jem__pass_run_bytes(s->pass, n, bytes));
-    if (!b->values) *bytes += b->slots * (image + (int64_t)sizeof *b->age);
-    if (waiting > s->pending.room) *bytes += (waiting - s->pending.room) * chain;
+    JEM__TRY(jem__pass_run_bytes(s->pass, sizes, count, bytes));
+    if (!b->values)
+        *bytes += jem__block_bytes(b->slots * image) +
+                  jem__block_bytes(b->slots * (int64_t)sizeof *b->age);
+    for (int64_t i = 0; i < count; i++) {
+        waiting += sizes[i];
+        if (waiting <= room) continue;
+        *bytes += room_bytes(s, waiting); /* beside the old room for a moment */
+        room = waiting;
+    }
+    /* A worker that draws a start has an image to work with. */
+    if (s->starts.gaussian)
+        *bytes += jem__pool_threads(jem__model_context(s->model)->pool) * jem__block_bytes(image);
     return JEM_OK;
 }
 

@@ -30,9 +30,9 @@ void jem__sampler_pending_stats(const jem_sampler *sampler, double *distance, do
 /* From the next draw on: steps of a draw, and the seed of slots, starts and noise. */
 void jem__sampler_set_run(jem_sampler *sampler, int64_t steps, uint64_t seed);
 
-/* How much more memory the sampler holds after draws of up to n chains, with so many
+/* How much more memory the sampler holds at most in draws of these numbers of chains, all
    pending at once. */
-jem_status jem__sampler_draw_bytes(jem_sampler *sampler, int64_t n, int64_t pending,
+jem_status jem__sampler_draw_bytes(jem_sampler *sampler, const int64_t *sizes, int64_t count,
                                    int64_t *bytes);
 
 /* A cancel that no call has taken up yet; taking it up clears it. */

@@ -1,6 +1,8 @@
 /* What a run will hold at most: what there is, and what its steps make when first needed. */
+#include "base/memory.h"
 #include "base/status.h"
 #include "model/footprint.h"
+#include "train/state.h"
 #include "train/trainer.h"
 
 static int64_t positive(int64_t bytes)
@@ -24,19 +26,34 @@ static jem_status validating(jem_trainer *t, int64_t *bytes)
     return status;
 }
 
+/* Keeping a state makes its table, which has grown from one half as large. */
+static jem_status keeping(const jem_trainer *t, int64_t *bytes)
+{
+    jem__state state;
+    *bytes = 0;
+    if (t->rollback.retries == 0) return JEM_OK;
+    jem_status status = jem__state_of(&state, t);
+    *bytes = jem__block_bytes(state.room * (int64_t)sizeof *state.entries) +
+             jem__block_bytes(state.room / 2 * (int64_t)sizeof *state.entries);
+    jem__state_clear(&state);
+    return status;
+}
+
 /* The sampler draws for p(x), then for p(x,y); the passes learn from what was drawn. */
 static jem_status missing(jem_trainer *t, int64_t *bytes)
 {
     int64_t px = t->px > 0 ? t->px_batch : 0, pxy = t->pxy > 0 ? t->batch : 0;
     int64_t labelled = t->pyx > 0 || t->pxy > 0 ? t->batch : 0, more;
-    const int64_t sizes[] = {px, px, pxy, labelled};
+    const int64_t drawn[] = {px, pxy}, sizes[] = {px, px, pxy, labelled};
     *bytes = 0;
     if (px + pxy > 0) {
-        JEM__TRY(jem__sampler_draw_bytes(t->sampler, px > pxy ? px : pxy, px + pxy, &more));
+        JEM__TRY(jem__sampler_draw_bytes(t->sampler, drawn, 2, &more));
         *bytes += positive(more);
     }
     JEM__TRY(jem__pass_learn_bytes(t->pass, sizes, 4, &more));
     *bytes += positive(more);
+    JEM__TRY(keeping(t, &more));
+    *bytes += more;
     if (t->validation.data) {
         JEM__TRY(validating(t, &more));
         *bytes += positive(more);

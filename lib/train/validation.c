@@ -105,8 +105,10 @@ jem_status jem__validation_bytes(const jem__validation *v, jem_model *model, int
     int64_t count, c, h, w, classes;
     JEM__TRY(jem_dataset_info(v->data, &count, &c, &h, &w, NULL));
     JEM__TRY(jem_model_info(model, NULL, NULL, NULL, &classes, NULL));
-    JEM__TRY(jem__model_score_bytes(model, count < CHUNK ? count : CHUNK, bytes));
-    *bytes += CHUNK * (c * h * w + classes) * (int64_t)sizeof(float);
+    const int64_t sizes[] = {count < CHUNK ? count : CHUNK, count % CHUNK};
+    JEM__TRY(jem__model_score_bytes(model, sizes, 2, bytes));
+    *bytes += jem__block_bytes(CHUNK * c * h * w * (int64_t)sizeof(float)) +
+              jem__block_bytes(CHUNK * classes * (int64_t)sizeof(float));
     return JEM_OK;
 }
 
