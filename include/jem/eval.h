@@ -162,12 +162,12 @@ JEM_API jem_status jem_eval_attack_distance(jem_model *model, const float *x, co
    threshold that a share calibration.accept of the images reach with the score
    calibration.score. Kept in the model's metadata entry "calibration", as
    settings, and saved with it; a refine_* score keeps its sampler.* settings
-   there, and all its chains have number 0, so that a decision does not depend on an image's place
-   in a call. Whatever changes the weights afterwards, a training step say, removes the entry;
-   a step that fails leaves it.
-   A call that writes. Errors: those of jem_eval_score_data; CONFIG also for a refine_* score of more
-   than 1000 sampler.steps; STATE: the labels do no better than chance, or the temperature
-   of least NLL lies outside 1e-30..1e30. */
+   there, and all its chains have number 0, so that a decision does not depend on an image's
+   place in a call. Whatever changes the weights afterwards, a training step say, removes the
+   entry; a step that fails leaves it.
+   A call that writes. Errors: those of jem_eval_score_data; CONFIG also for a refine_* score
+   of more than 1000 sampler.steps; STATE: the labels do no better than chance, or the
+   temperature of least NLL lies outside 1e-30..1e30. */
 JEM_API jem_status jem_model_calibrate(jem_model *model, const jem_dataset *validation,
                                        const jem_config *config);
 
