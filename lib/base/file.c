@@ -37,11 +37,19 @@ static jem_status read_all(int fd, uint8_t *bytes, int64_t size, const char *pat
     return JEM_OK;
 }
 
+int jem__open(const char *path, int flags, uint32_t mode)
+{
+    int fd;
+    do fd = open(path, flags, (mode_t)mode);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
 jem_status jem__file_open(int *fd, int64_t *size, const char *path)
 {
     struct stat info;
     /* Non-blocking, so that a pipe is refused and not waited for. */
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *fd = jem__open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
     if (*fd < 0) return jem__fail(JEM_ERROR_IO, "%s: cannot open: %s", path, reason());
     jem_status status = JEM_OK;
     if (fstat(*fd, &info))

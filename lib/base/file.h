@@ -4,6 +4,8 @@
 
 #include <jem/status.h>
 
+/* open(2), continued after interruptions. */
+int jem__open(const char *path, int flags, uint32_t mode);
 /* Opens a regular file for reading; *size is that of the moment. *fd is -1 on failure. */
 jem_status jem__file_open(int *fd, int64_t *size, const char *path);
 /* Reads a whole file of at most limit bytes (allocated with jem__alloc, plus a
@@ -18,7 +20,8 @@ jem_status jem__file_head(uint8_t *head, int64_t *count, const char *path);
 jem_status jem__file_exists(int32_t *exists, const char *path);
 
 /* Writes path.tmp.PID.N, fsyncs it, renames it over path and fsyncs the folder. On
-   any failure before the rename path is untouched and the temporary file gone.
+   any failure before the rename path is untouched and the temporary file gone. The new
+   file has the permissions of the one that it replaces.
    What killed processes left of the same path is removed when a writer opens; a
    lock (flock) tells it from the files of writers at work. */
 typedef struct jem__writer jem__writer;

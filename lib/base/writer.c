@@ -25,30 +25,54 @@ static jem_status refused(const char *path, const char *act)
                      act, strerror_r(errno, text, sizeof text));
 }
 
+static int sync_file(int fd)
+{
+    int result;
+    do result = fsync(fd);
+    while (result && errno == EINTR);
+    return result;
+}
+
 /* ---- Temporary files ---- */
+
+/* Linux has no process beyond 4194304. */
+enum { PROCESS_DIGITS = 7, ATTEMPT_DIGITS = 3, ATTEMPTS = 1000 };
 
 /* Opens the folder of path; name gets the rest of path. -1 on failure. */
 static int open_folder(const char *path, const char **name)
 {
     const char *slash = strrchr(path, '/');
     *name = slash ? slash + 1 : path;
-    if (!slash) return open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (!slash) return jem__open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     char *folder = jem__strdup(path);
     if (!folder) {
         errno = ENOMEM;
         return -1;
     }
     folder[slash == path ? 1 : slash - path] = 0;
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = jem__open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     jem__free(folder);
     return fd;
 }
 
+/* Digits of a number as printf writes it, at most so many; 0: of none. */
+static size_t digits(const char *text, size_t most)
+{
+    size_t n = strspn(text, "0123456789");
+    return n > most || (n > 1 && *text == '0') ? 0 : n;
+}
+
+/* Only what make_temporary makes: name.tmp.20240101 is somebody's own. */
 static int32_t is_temporary(const char *entry, const char *name)
 {
-    size_t n = strlen(name);
-    return strncmp(entry, name, n) == 0 && strncmp(entry + n, ".tmp.", 5) == 0 &&
-           strspn(entry + n + 5, "0123456789.") == strlen(entry + n + 5);
+    size_t n = strlen(name), number;
+    if (strncmp(entry, name, n) != 0 || strncmp(entry + n, ".tmp.", 5) != 0) return 0;
+    entry += n + 5;
+    number = digits(entry, PROCESS_DIGITS);
+    if (!number || entry[number] != '.') return 0;
+    entry += number + 1;
+    number = digits(entry, ATTEMPT_DIGITS);
+    return number && !entry[number];
 }
 
 /* A file that can be locked has lost its writer; or it has its name by now, and this one is
@@ -81,13 +105,12 @@ static void remove_left(const char *path)
 }
 
 /* Makes and locks a temporary file of a name that nobody has. */
-static jem_status make_temporary(jem__writer *w)
+static jem_status make_temporary(jem__writer *w, mode_t mode)
 {
-    enum { ATTEMPTS = 1000 };
     for (int i = 0; i < ATTEMPTS; i++) {
         struct stat info;
         snprintf(w->temporary, (size_t)w->room, "%s.tmp.%ld.%d", w->path, (long)getpid(), i);
-        w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        w->fd = jem__open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (w->fd < 0 && errno == EEXIST) continue;
         if (w->fd < 0) break;
         while (flock(w->fd, LOCK_EX) && errno == EINTR) {
@@ -108,8 +131,12 @@ jem_status jem__writer_open(jem__writer **out, const char *path)
     jem__writer *w = NULL;
     struct stat info;
     *out = NULL;
-    /* A rename would put a file in the place of a device or a pipe. */
-    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+    int32_t replaces = stat(path, &info) == 0;
+    if (!replaces && errno != ENOENT) return refused(path, "look at");
+    mode_t mode = replaces ? info.st_mode & 0777 : 0666;
+    /* A rename would put a file in the place of a device or a pipe, or of a link to one, as
+       /dev/stdout is. */
+    if (replaces && !S_ISREG(info.st_mode))
         return jem__fail(JEM_ERROR_IO, "%s: cannot replace: not a regular file", path);
     JEM__TRY(jem__calloc(&w, 1, sizeof *w));
     w->fd = -1;
@@ -121,7 +148,9 @@ jem_status jem__writer_open(jem__writer **out, const char *path)
     if (!status) status = jem__alloc(&w->older, 2 * w->room, 1);
     if (!status) {
         remove_left(path);
-        status = make_temporary(w);
+        status = make_temporary(w, mode);
+        /* Gives what the umask took; where that fails the file is open to fewer, never to more. */
+        if (!status && replaces) fchmod(w->fd, mode);
     } else {
         jem__free(w->temporary);
         w->temporary = NULL;
@@ -208,7 +237,7 @@ static void drop(const jem__writer *w)
 /* Makes the rename itself durable. Not every file system can sync a folder. */
 static jem_status sync_folder(int fd, const char *path)
 {
-    if (fd < 0 || !fsync(fd) || errno == EINVAL || errno == EROFS || errno == ENOTSUP)
+    if (fd < 0 || !sync_file(fd) || errno == EINVAL || errno == EROFS || errno == ENOTSUP)
         return JEM_OK;
     return refused(path, "flush the folder of the new file");
 }
@@ -218,7 +247,7 @@ static jem_status sync_folder(int fd, const char *path)
 jem_status jem__writer_commit(jem__writer *w)
 {
     const char *name;
-    jem_status status = fsync(w->fd) ? refused(w->path, "flush") : JEM_OK;
+    jem_status status = sync_file(w->fd) ? refused(w->path, "flush") : JEM_OK;
     int folder = status ? -1 : open_folder(w->path, &name);
     if (!status && folder < 0 && errno != EACCES) status = refused(w->path, "open the folder of");
     if (!status) status = shift(w);

@@ -133,6 +133,15 @@ static void write_text(const char *text, int64_t keep)
     OK(jem__writer_commit(writer));
 }
 
+static int mode_of(const char *suffix)
+{
+    char name[4300];
+    struct stat info;
+    snprintf(name, sizeof name, "%s%s", path, suffix);
+    ck_assert_int_eq(stat(name, &info), 0);
+    return (int)(info.st_mode & 07777);
+}
+
 static int holds(const char *suffix, const char *text)
 {
     char name[4300];
@@ -168,6 +177,24 @@ START_TEST(older_files_are_kept)
     jem__writer_keep(writer, 2);
     FAILS(JEM_ERROR_IO, jem__writer_commit(writer), "kept.1");
     ck_assert(holds("", "five"));
+}
+END_TEST
+
+/* Whoever has closed a file to others finds its successor closed; the umask is for new ones. */
+START_TEST(permissions_stay)
+{
+    static const mode_t modes[] = {0600, 0640, 0444, 0666};
+    mode_t before = umask(022);
+    in_folder("private");
+    write_text("one", 1);
+    ck_assert_int_eq(mode_of(""), 0644);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(chmod(path, modes[i]), 0);
+        write_text("two", 2);
+        ck_assert_int_eq(mode_of(""), modes[i]);
+        ck_assert_int_eq(mode_of(".1"), modes[i]);
+    }
+    umask(before);
 }
 END_TEST
 
@@ -231,20 +258,23 @@ END_TEST
 
 START_TEST(what_killed_writers_left_is_removed)
 {
-    static const char *const left[] = {".tmp.1.0", ".tmp.99999", ".tmp.4.12"};
-    static const char *const other[] = {".tmp.x", ".tmp", "-other.tmp.1.0"};
+    static const char *const left[] = {".tmp.1.0", ".tmp.4194304.999", ".tmp.4.12"};
+    static const char *const other[] = {
+        ".tmp.x",  ".tmp",    "-other.tmp.1.0",  ".tmp.",      ".tmp.1",    ".tmp.20240101",
+        ".tmp.1.", ".tmp..1", ".tmp.2024.01.31", ".tmp.1.000", ".tmp.1.0x", ".tmp.20240101.1"};
+    enum { LEFT = sizeof left / sizeof *left, OTHER = sizeof other / sizeof *other };
     char name[4300];
     in_folder("left");
-    for (int i = 0; i < 3; i++) {
-        snprintf(name, sizeof name, "%s%s", path, left[i]);
-        test_put(name, "half", 4);
-        snprintf(name, sizeof name, "%s%s", path, other[i]);
+    for (int i = 0; i < LEFT + OTHER; i++) {
+        snprintf(name, sizeof name, "%s%s", path, i < LEFT ? left[i] : other[i - LEFT]);
         test_put(name, "mine", 4);
     }
     write_text("whole", 1);
-    for (int i = 0; i < 3; i++) ck_assert(holds(left[i], NULL) && holds(other[i], "mine"));
+    for (int i = 0; i < LEFT; i++) ck_assert(holds(left[i], NULL));
+    for (int i = 0; i < OTHER; i++) ck_assert(holds(other[i], "mine"));
 }
 END_TEST
 
 TESTS("file", reading, gzip, writing_is_atomic, only_files_are_replaced, older_files_are_kept,
-      nothing_goes_before_the_new_file, two_writers, what_killed_writers_left_is_removed)
+      permissions_stay, nothing_goes_before_the_new_file, two_writers,
+      what_killed_writers_left_is_removed)

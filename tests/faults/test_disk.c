@@ -93,9 +93,14 @@ START_TEST(saves)
         save_with(&t, folder, before, after, INJECT_WRITE, 3, INJECT_SHORT, sticky);
         ck_assert_int_gt(inject_fired(), 0);
     }
-    inject_arm(INJECT_WRITE, 2, EINTR, 0);
-    OK(jem_trainer_save(t.trainer, path));
-    inject_disarm();
+    static const inject_kind interrupted[] = {INJECT_OPEN, INJECT_WRITE, INJECT_FSYNC, INJECT_LOCK};
+    for (int k = 0; k < 4; k++)
+        for (int64_t nth = 1; nth < 3; nth++) {
+            inject_arm(interrupted[k], nth, EINTR, 0);
+            OK(jem_trainer_save(t.trainer, path));
+            ck_assert(inject_fired() == 1 || interrupted[k] == INJECT_LOCK);
+            inject_disarm();
+        }
     /* After all that the run goes on as if nothing had been. */
     OK(jem_trainer_run(t.trainer, NULL));
     OK(jem_trainer_run(plain.trainer, NULL));
@@ -311,10 +316,12 @@ static void read_with(tiny *t, reader *read, const char *path)
     inject_arm(INJECT_READ, 1, INJECT_SHORT, 1);
     OK(read(t, path));
     ck_assert_int_gt(inject_fired(), 3);
-    inject_arm(INJECT_READ, 1, EINTR, 0);
-    OK(read(t, path));
-    ck_assert_int_eq(inject_fired(), 1);
-    inject_disarm();
+    for (int k = 0; k < 2; k++) {
+        inject_arm(k ? INJECT_OPEN : INJECT_READ, 1, EINTR, 0);
+        OK(read(t, path));
+        ck_assert_int_eq(inject_fired(), 1);
+        inject_disarm();
+    }
 }
 
 /* A data set of every kind that is read from files, below the folder. */
