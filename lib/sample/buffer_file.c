@@ -51,9 +51,11 @@ jem_status jem_sampler_buffer_set(jem_sampler *sampler, int64_t first, int64_t n
 
 /* Values and ages of the file's buffer, if it has the shape of the sampler's. */
 static jem_status find_buffer(const jem__safetensors *set, const char *path,
-                              const jem__sampler_state *state, const jem__tensor_info **values,
+                              const jem_sampler *sampler, const jem__tensor_info **values,
                               const jem__tensor_info **ages)
 {
+    int64_t slots, image;
+    jem__sampler_buffer_shape(sampler, &slots, &image);
     const jem__tensor_info *v = jem__safetensors_find(set, "sampler.buffer");
     const jem__tensor_info *a = jem__safetensors_find(set, "sampler.age");
     if (!v || !a || strcmp(v->dtype, "F32") != 0 || strcmp(a->dtype, "I64") != 0 ||
@@ -62,24 +64,25 @@ static jem_status find_buffer(const jem__safetensors *set, const char *path,
                          "%s: holds no replay buffer (tensors sampler.buffer and "
                          "sampler.age of a checkpoint)",
                          path);
-    if (v->shape[0] != state->slots || v->shape[1] != state->image)
+    if (v->shape[0] != slots || v->shape[1] != image)
         return jem__fail(JEM_ERROR_SHAPE,
                          "%s: the buffer has %" PRId64 " slots of %" PRId64
                          " values, expected %" PRId64 " (sampler.buffer) of %" PRId64,
-                         path, v->shape[0], v->shape[1], state->slots, state->image);
+                         path, v->shape[0], v->shape[1], slots, image);
     *values = v;
     *ages = a;
     return JEM_OK;
 }
 
-/* Checks everything before it changes anything. */
+/* Checks everything before it changes anything, and that the file has such a buffer before there is
+   room made for one. */
 static jem_status take_buffer(const jem__safetensors *set, const char *path, jem_sampler *sampler,
                               int64_t *used)
 {
     const jem__tensor_info *values = NULL, *ages = NULL;
     jem__sampler_state state;
+    JEM__TRY(find_buffer(set, path, sampler, &values, &ages));
     JEM__TRY(jem__sampler_state_of(sampler, &state));
-    JEM__TRY(find_buffer(set, path, &state, &values, &ages));
     for (int64_t i = 0; i < state.slots; i++) {
         int64_t age;
         memcpy(&age, ages->bytes + i * 8, sizeof age);

@@ -531,6 +531,12 @@ void jem__sampler_set_run(jem_sampler *s, int64_t steps, uint64_t seed)
     s->mover.seed = s->starts.seed = s->buffer.seed = seed;
 }
 
+void jem__sampler_buffer_shape(const jem_sampler *s, int64_t *slots, int64_t *image)
+{
+    *slots = s->buffer.slots;
+    *image = s->image;
+}
+
 jem_status jem__sampler_state_of(jem_sampler *s, jem__sampler_state *state)
 {
     JEM__TRY(jem__buffer_fill(&s->buffer));

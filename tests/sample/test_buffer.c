@@ -109,6 +109,36 @@ START_TEST(a_checkpoint_gives_its_buffer)
 }
 END_TEST
 
+/* Settings may ask for a large buffer; that a file has one comes first. */
+START_TEST(a_file_without_it_costs_no_buffer)
+{
+    bench b = bench_of("sampler.buffer=100000");
+    jem_sampler *small;
+    jem__safetensors *set;
+    const int64_t shape[] = {1, IMAGE};
+    const float values[IMAGE] = {0};
+    const int64_t age = 0;
+    int64_t before, after;
+    const char *path = test_path("small.safetensors");
+    OK(jem_context_memory(b.context, &before, NULL));
+    OK(jem__safetensors_create(&set));
+    OK(jem__safetensors_save(set, path));
+    FAILS(JEM_ERROR_FORMAT, jem_sampler_buffer_load(b.sampler, path, NULL), "no replay buffer");
+    OK(jem__safetensors_add(set, "sampler.buffer", "F32", 2, shape, values));
+    OK(jem__safetensors_add(set, "sampler.age", "I64", 1, shape, &age));
+    OK(jem__safetensors_save(set, path));
+    jem__safetensors_destroy(set);
+    FAILS(JEM_ERROR_SHAPE, jem_sampler_buffer_load(b.sampler, path, NULL), "1 slots of 64");
+    OK(jem_context_memory(b.context, NULL, &after));
+    ck_assert_int_lt(after - before, 1 << 20);
+    OK(jem_config_parse(b.config, "sampler.buffer=1"));
+    OK(jem_sampler_create(&small, b.model, b.config));
+    OK(jem_sampler_buffer_load(small, path, NULL));
+    jem_sampler_destroy(small);
+    bench_end(&b);
+}
+END_TEST
+
 START_TEST(a_damaged_checkpoint_changes_nothing)
 {
     bench b = bench_of("");
@@ -186,7 +216,11 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {what_is_set_is_drawn, a_checkpoint_gives_its_buffer,
-                            a_damaged_checkpoint_changes_nothing, a_checkpoint_must_be_whole, NULL};
+    const TTest *tests[] = {what_is_set_is_drawn,
+                            a_checkpoint_gives_its_buffer,
+                            a_file_without_it_costs_no_buffer,
+                            a_damaged_checkpoint_changes_nothing,
+                            a_checkpoint_must_be_whole,
+                            NULL};
     return test_run("buffer", tests);
 }
