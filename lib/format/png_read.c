@@ -122,6 +122,23 @@ jem_status jem__png_read(uint8_t **pixels, int64_t *w, int64_t *h, const char *p
     return jem__fail_in(b.status, "%s", path);
 }
 
+/* Bits of a pixel; 0: a type and depth that do not go together (PNG, table 11.1). */
+static int64_t bits_of(int type, int depth)
+{
+    static const struct {
+        int samples, depths; /* a bit mask */
+    } types[7] = {{1, 1 | 2 | 4 | 8 | 16},
+                  {0},
+                  {3, 8 | 16},
+                  {1, 1 | 2 | 4 | 8},
+                  {2, 8 | 16},
+                  {0},
+                  {4, 8 | 16}};
+    int single = depth > 0 && !(depth & (depth - 1));
+    return type < 7 && single && (types[type].depths & depth) ? (int64_t)types[type].samples * depth
+                                                              : 0;
+}
+
 jem_status jem__png_info(const char *path, int64_t *w, int64_t *h, int32_t *colour)
 {
     uint8_t start[START] = {0};
@@ -134,11 +151,16 @@ jem_status jem__png_info(const char *path, int64_t *w, int64_t *h, int32_t *colo
     *w = (uint32_t)jem__big_endian(start + 16, 4);
     *h = (uint32_t)jem__big_endian(start + 20, 4);
     *colour = start[25] & PNG_COLOR_MASK_COLOR;
-    int64_t bits = start[24]; /* at the least */
+    int64_t bits = bits_of(start[25], start[24]);
     if (png_sig_cmp(start, 0, 8) || memcmp(start + 12, "IHDR", 4) != 0 || *w < 1 || *h < 1 ||
         *w > MOST_SIDE || *h > MOST_SIDE)
         return jem__fail(JEM_ERROR_FORMAT, "%s: not a PNG file of 1..%d pixels a side", path,
                          MOST_SIDE);
+    if (!bits)
+        return jem__fail(
+            JEM_ERROR_FORMAT,
+            "%s: bit depth %d of colour type %d, expected 1, 2, 4, 8 or 16 as the type has", path,
+            start[24], start[25]);
     status = check_size(*w, *h, bits, size);
     return status ? jem__fail_in(status, "%s", path) : JEM_OK;
 }

@@ -207,4 +207,38 @@ START_TEST(claims_too_much)
 }
 END_TEST
 
-TESTS("png", every_kind, damaged, claims_too_much)
+/* The header alone tells how many bits a pixel has, where it is a header that PNG knows. */
+START_TEST(depths_of_types)
+{
+    static const int types[][6] = {/* depths */
+                                   {1, 2, 4, 8, 16, -1}, {-1}, {8, 16, -1}, {1, 2, 4, 8, -1},
+                                   {8, 16, -1},          {-1}, {8, 16, -1}, {-1}};
+    const char *path = test_path("depths.png");
+    uint8_t start[33] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+    int64_t w, h;
+    int32_t colour;
+    for (int type = 0; type < 8; type++)
+        for (int depth = 0; depth < 33; depth++) {
+            int good = 0;
+            for (int i = 0; types[type][i] >= 0; i++) good |= types[type][i] == depth;
+            put_number(start + 16, 3);
+            put_number(start + 20, 2);
+            start[24] = (uint8_t)depth;
+            start[25] = (uint8_t)type;
+            test_put(path, start, sizeof start);
+            if (good)
+                OK(jem__png_info(path, &w, &h, &colour));
+            else
+                FAILS(JEM_ERROR_FORMAT, jem__png_info(path, &w, &h, &colour), "bit depth");
+        }
+    /* 33 bytes make at most 34056: of 8-bit colours, not of bits. */
+    start[24] = 8;
+    start[25] = PNG_COLOR_TYPE_RGB;
+    put_number(start + 16, 180);
+    put_number(start + 20, 180);
+    test_put(path, start, sizeof start);
+    FAILS(JEM_ERROR_FORMAT, jem__png_info(path, &w, &h, &colour), "180x180 pixels cannot be");
+}
+END_TEST
+
+TESTS("png", every_kind, damaged, claims_too_much, depths_of_types)
