@@ -61,18 +61,17 @@ static jem_status skip(stream *s, int64_t n)
     return JEM_OK;
 }
 
-/* Reads to the end, where zlib compares its checksum. */
+/* Reads to the end, where zlib compares its checksum. Nothing is behind the values but zeros up to
+   a multiple of eight bytes. */
 static jem_status finish(stream *s)
 {
-    uint8_t waste[256];
-    int result = Z_OK;
-    while (s->compressed && result == Z_OK) {
-        s->z.next_out = waste;
-        s->z.avail_out = sizeof waste;
-        result = inflate(&s->z, Z_SYNC_FLUSH);
-    }
-    return result == Z_OK || result == Z_STREAM_END ? JEM_OK
-                                                    : damaged(s, "compressed data are damaged");
+    uint8_t padding[8];
+    if (!s->compressed) return JEM_OK;
+    s->z.next_out = padding;
+    s->z.avail_out = sizeof padding;
+    int result = inflate(&s->z, Z_SYNC_FLUSH);
+    if (!s->z.avail_out) return damaged(s, "more than padding behind an array");
+    return result == Z_STREAM_END ? JEM_OK : damaged(s, "compressed data are damaged");
 }
 
 /* A sub-element's tag: eight bytes, or four with as many of data behind them (*small). */
@@ -143,7 +142,8 @@ static jem_status get_values(stream *s, int64_t n, uint8_t small[4], int32_t *is
 }
 
 /* Columns first, as MATLAB has them, to rows first. */
-static jem_status get_images(stream *s, jem__images *out, const array *a, int64_t limit)
+static jem_status get_images(stream *s, jem__images *out, const array *a, int64_t limit,
+                             int64_t *count)
 {
     uint8_t small[4], image[IMAGE];
     int32_t is_small;
@@ -152,6 +152,7 @@ static jem_status get_images(stream *s, jem__images *out, const array *a, int64_
         a->shape[2] != PLANES || n < 1)
         return damaged(s, "X is not one array [32,32,3,n]");
     JEM__TRY(get_values(s, n * IMAGE, small, &is_small));
+    *count = n;
     if (limit > 0 && limit < n) n = limit;
     JEM__TRY(jem__alloc(&out->pixels, n, IMAGE));
     out->n = n;
@@ -166,13 +167,17 @@ static jem_status get_images(stream *s, jem__images *out, const array *a, int64_
     return n == a->shape[3] ? finish(s) : JEM_OK;
 }
 
-static jem_status get_labels(stream *s, jem__images *out, const array *a, int64_t *count)
+/* One for each of the images, of which there are count. */
+static jem_status get_labels(stream *s, jem__images *out, const array *a, int64_t count)
 {
     uint8_t small[4], *bytes;
     int32_t is_small;
     int64_t n = a->shape[0];
     if (out->labels || a->dimensions != 2 || a->shape[1] != 1 || n < 1)
         return damaged(s, "y is not one array [n,1]");
+    if (n != count)
+        return jem__fail(JEM_ERROR_FORMAT, "%s: %" PRId64 " labels for %" PRId64 " images", s->path,
+                         n, count);
     JEM__TRY(get_values(s, n, small, &is_small));
     JEM__TRY(jem__alloc(&out->labels, n, sizeof *out->labels));
     JEM__TRY(jem__alloc(&bytes, n, 1));
@@ -188,15 +193,15 @@ static jem_status get_labels(stream *s, jem__images *out, const array *a, int64_
                                "%s: label %d of image %" PRId64 ", expected 1..10 (10 is digit 0)",
                                s->path, bytes[i], i);
     }
-    *count = n;
     jem__free(bytes);
     return status ? status : finish(s);
 }
 
 /* ---- The file ---- */
 
-/* Reads one element if it is X or y. */
-static jem_status read_matrix(stream *s, jem__images *out, int64_t limit, int64_t *labels)
+/* Reads one element if it is the wanted one, X or y. */
+static jem_status read_matrix(stream *s, jem__images *out, const char *wanted, int64_t limit,
+                              int64_t *count)
 {
     uint8_t tag[TAG];
     array a = {0};
@@ -205,31 +210,29 @@ static jem_status read_matrix(stream *s, jem__images *out, int64_t limit, int64_
         if (jem__little_endian(tag, 4) != TYPE_MATRIX) return JEM_OK;
     }
     JEM__TRY(get_header(s, &a));
-    if (strcmp(a.name, "X") == 0) return get_images(s, out, &a, limit);
-    if (strcmp(a.name, "y") == 0) return get_labels(s, out, &a, labels);
-    return JEM_OK;
+    if (strcmp(a.name, wanted) != 0) return JEM_OK;
+    return *wanted == 'X' ? get_images(s, out, &a, limit, count) : get_labels(s, out, &a, *count);
 }
 
 static jem_status read_element(const char *path, uint32_t type, const uint8_t *bytes, int64_t size,
-                               jem__images *out, int64_t limit, int64_t *labels)
+                               jem__images *out, const char *wanted, int64_t limit, int64_t *count)
 {
     stream s = {.path = path, .compressed = type == TYPE_COMPRESSED, .most = size};
     s.z.next_in = bytes;
     s.z.avail_in = (uInt)size;
     if (type != TYPE_COMPRESSED && type != TYPE_MATRIX) return JEM_OK;
-    if (!s.compressed) return read_matrix(&s, out, limit, labels);
+    if (!s.compressed) return read_matrix(&s, out, wanted, limit, count);
     s.most = size * MOST_INFLATION;
     jem__inflate_memory(&s.z);
     if (inflateInit(&s.z) != Z_OK) return jem__fail(JEM_ERROR_MEMORY, "%s: out of memory", path);
-    jem_status status = read_matrix(&s, out, limit, labels);
+    jem_status status = read_matrix(&s, out, wanted, limit, count);
     inflateEnd(&s.z);
     return status;
 }
 
 static jem_status read_elements(const char *path, const uint8_t *bytes, int64_t size,
-                                jem__images *out, int64_t limit)
+                                jem__images *out, const char *wanted, int64_t limit, int64_t *count)
 {
-    int64_t labels = 0;
     if (size < HEADER || bytes[126] != 'I' || bytes[127] != 'M' || bytes[125] != 1)
         return jem__fail(JEM_ERROR_FORMAT, "%s: not a little-endian MATLAB 5 file", path);
     for (int64_t at = HEADER; at + TAG <= size;) {
@@ -241,14 +244,11 @@ static jem_status read_elements(const char *path, const uint8_t *bytes, int64_t 
                              "%s: an element of %" PRIu32 " bytes at byte %" PRId64
                              " of a file of %" PRId64,
                              path, length, at, size);
-        JEM__TRY(read_element(path, type, bytes + at, length, out, limit, &labels));
+        JEM__TRY(read_element(path, type, bytes + at, length, out, wanted, limit, count));
         at += length;
     }
-    if (!out->pixels || !out->labels)
-        return jem__fail(JEM_ERROR_FORMAT, "%s: holds no array %s", path, out->pixels ? "y" : "X");
-    if (labels != out->n && (labels < out->n || limit == 0))
-        return jem__fail(JEM_ERROR_FORMAT, "%s: %" PRId64 " labels for %" PRId64 " images", path,
-                         labels, out->n);
+    if (*wanted == 'X' ? !out->pixels : !out->labels)
+        return jem__fail(JEM_ERROR_FORMAT, "%s: holds no array %s", path, wanted);
     return JEM_OK;
 }
 
@@ -256,11 +256,13 @@ jem_status jem__svhn_read(jem__images *images, const char *dir, int32_t test, in
 {
     char path[4400];
     uint8_t *bytes;
-    int64_t size;
+    int64_t size, count = 0;
     *images = (jem__images){.c = PLANES, .h = SIZE, .w = SIZE, .classes = DIGITS};
     snprintf(path, sizeof path, "%s/%s_32x32.mat", dir, test ? "test" : "train");
     JEM__TRY(jem__file_read(&bytes, &size, path, (int64_t)4 << 30, 0));
-    jem_status status = read_elements(path, bytes, size, images, limit);
+    /* Whatever their order: how many images there are bounds the labels. */
+    jem_status status = read_elements(path, bytes, size, images, "X", limit, &count);
+    if (!status) status = read_elements(path, bytes, size, images, "y", limit, &count);
     jem__free(bytes);
     if (status) jem__images_clear(images);
     return status;

@@ -15,9 +15,9 @@ typedef struct jem__sampler_state {
     int64_t *age;
     int64_t *draws;
 } jem__sampler_state;
+jem_status jem__sampler_state_of(jem_sampler *sampler, jem__sampler_state *state);
 /* Slots and values of a slot, without making the buffer. */
 void jem__sampler_buffer_shape(const jem_sampler *sampler, int64_t *slots, int64_t *image);
-jem_status jem__sampler_state_of(jem_sampler *sampler, jem__sampler_state *state);
 
 /* jem_sampler_draw in two halves: the buffer, the counter and the statistics
    change at the commit only, which takes the x of all draws since _forget, one after

@@ -2,6 +2,7 @@
 #include "format/images.h"
 #include "helpers.h"
 #include <sys/stat.h>
+#include <zlib.h>
 
 enum { N = 3, IMAGE = 3 * 32 * 32 };
 
@@ -43,7 +44,7 @@ START_TEST(as_scipy_writes_them)
 END_TEST
 
 /* One folder with a test file of those bytes. */
-static jem_status read_bytes(const uint8_t *bytes, int64_t size)
+static jem_status read_some(const uint8_t *bytes, int64_t size, int64_t limit)
 {
     jem__images images;
     char path[4300], folder[4200];
@@ -51,10 +52,18 @@ static jem_status read_bytes(const uint8_t *bytes, int64_t size)
     snprintf(path, sizeof path, "%s/test_32x32.mat", folder);
     mkdir(folder, 0777);
     test_put_new(path, bytes, size);
-    jem_status status = jem__svhn_read(&images, folder, 1, 0);
-    if (status) ck_assert(!images.pixels && !images.labels);
+    jem_status status = jem__svhn_read(&images, folder, 1, limit);
+    if (status)
+        ck_assert(!images.pixels && !images.labels);
+    else if (limit)
+        check_images(&images, limit);
     jem__images_clear(&images);
     return status;
+}
+
+static jem_status read_bytes(const uint8_t *bytes, int64_t size)
+{
+    return read_some(bytes, size, 0);
 }
 
 /* Pixels of an uncompressed file have no checksum; all else must be refused or harmless. */
@@ -102,4 +111,68 @@ START_TEST(claims_too_much)
 }
 END_TEST
 
-TESTS("svhn", as_scipy_writes_them, damaged, claims_too_much)
+/* Adds an element to a file, compressed, with so many zeros behind it. */
+static int64_t pack(uint8_t *file, int64_t at, const uint8_t *element, int64_t size, int64_t zeros)
+{
+    uint8_t *plain = calloc((size_t)(size + zeros), 1);
+    uLongf room = 1 << 16;
+    memcpy(plain, element, (size_t)size);
+    ck_assert_int_eq(compress(file + at + 8, &room, plain, (uLong)(size + zeros)), Z_OK);
+    free(plain);
+    for (int i = 0; i < 4; i++) file[at + 4 + i] = (uint8_t)(room >> 8 * i);
+    memcpy(file + at, (uint8_t[4]){15}, 4);
+    return at + 8 + (int64_t)room;
+}
+
+/* Nothing but padding may follow an array: deflate makes gigabytes of a megabyte. */
+START_TEST(arrays_end)
+{
+    static uint8_t file[1 << 18];
+    int64_t size;
+    uint8_t *bytes = test_get(test_source("tests/golden/svhn/test_32x32.mat"), &size);
+    int64_t x = 8 + bytes[132] + 256 * bytes[133], y = size - 128 - x;
+    memcpy(file, bytes, 128);
+    for (int64_t zeros = 0; zeros < 1 << 21; zeros = zeros ? 2 * zeros : 7)
+        for (int i = 0; i < 2; i++) {
+            int64_t at = pack(file, 128, bytes + 128, x, i ? 0 : zeros);
+            at = pack(file, at, bytes + 128 + x, y, i ? zeros : 0);
+            if (zeros < 8)
+                OK(read_some(file, at, N));
+            else
+                FAILS(JEM_ERROR_FORMAT, read_bytes(file, at), "more than padding behind an array");
+        }
+    free(bytes);
+}
+END_TEST
+
+/* The arrays come in any order; labels are counted, limit or not, before there is room for them. */
+START_TEST(a_label_for_each_image)
+{
+    static uint8_t file[1 << 18], labels[56 + (1 << 20)];
+    int64_t size;
+    uint8_t *bytes = test_get(test_source("tests/golden/svhn/test_32x32.mat"), &size);
+    int64_t x = 8 + bytes[132] + 256 * bytes[133], y = size - 128 - x;
+    const uint8_t *of_y = bytes + 128 + x;
+    memcpy(file, bytes, 128);
+    int64_t at = pack(file, 128, of_y, y, 0);
+    at = pack(file, at, bytes + 128, x, 0);
+    for (int64_t limit = 1; limit <= N; limit++) OK(read_some(file, at, limit));
+    /* Header, flags, dimensions and name of y, then 2^20 labels where there were three. */
+    memcpy(labels, of_y, 48);
+    ck_assert(labels[32] == N && labels[48 - 8] == 1);
+    memset(labels + 32, 0, 4);
+    labels[34] = 16;
+    memcpy(labels + 48, (uint8_t[8]){2, 0, 0, 0, 0, 0, 16}, 8);
+    memset(labels + 56, 1, 1 << 20);
+    for (int first = 0; first < 2; first++)
+        for (int64_t limit = 0; limit < 3; limit++) {
+            at = first ? pack(file, 128, labels, sizeof labels, 0) : 128;
+            at = pack(file, at, bytes + 128, x, 0);
+            if (!first) at = pack(file, at, labels, sizeof labels, 0);
+            FAILS(JEM_ERROR_FORMAT, read_some(file, at, limit), "1048576 labels for 3 images");
+        }
+    free(bytes);
+}
+END_TEST
+
+TESTS("svhn", as_scipy_writes_them, damaged, claims_too_much, arrays_end, a_label_for_each_image)
