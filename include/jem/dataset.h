@@ -27,7 +27,8 @@ enum {
      idx:DIR          MNIST's format, plain or .gz, under its usual file names
      svhn:DIR         SVHN's train_32x32.mat or test_32x32.mat
      png:DIR          a folder of PNG files for each class, the classes being the sorted names of
-                      the folders; below DIR/train or DIR/test where there is such a folder
+                      the folders; below DIR/train or DIR/test where there is such a folder;
+                      the classes of DIR/test are those of DIR/train, if that is there
      packed:FILE      what jem_dataset_save wrote, of any size; both splits are the whole file
      glyphs:OPTIONS   the built-in synthetic digits; no download (may be empty)
      letters:OPTIONS  its out-of-distribution companion, letters without O I l S Z B

@@ -28,7 +28,8 @@ typedef struct list {
 } list;
 
 typedef struct folder {
-    char *dir;
+    char *dir;       /* of the images */
+    char *training;  /* whose folders are the classes, if another: DIR/train */
     list classes;    /* names of folders, sorted */
     list files;      /* of all classes, sorted in each */
     int64_t *order;  /* [n] files: the classes take turns */
@@ -146,30 +147,58 @@ static jem_status scan_class(folder *f, int64_t k, int64_t *count)
 }
 
 /* Lets the classes take turns, so that the first n images are a fair choice. first
-   [classes + 1]: where each begins in files. */
+   [classes + 1]: where each begins in files. A class without images left takes no more turns. */
 static jem_status put_in_order(folder *f, const int64_t *first)
 {
-    int64_t n = 0, total = f->files.count;
+    int64_t n = 0, total = f->files.count, left = f->classes.count, *takes;
     JEM__TRY(jem__alloc(&f->order, total, sizeof *f->order));
     JEM__TRY(jem__alloc(&f->labels, total, sizeof *f->labels));
-    for (int64_t k = 0; k < f->classes.count; k++)
+    JEM__TRY(jem__alloc(&takes, left, sizeof *takes));
+    for (int64_t k = 0; k < left; k++) {
+        takes[k] = k;
         for (int64_t i = first[k]; i < first[k + 1]; i++) f->labels[i] = (int32_t)k;
-    for (int64_t turn = 0; n < total; turn++)
-        for (int64_t k = 0; k < f->classes.count; k++)
-            if (turn < first[k + 1] - first[k]) f->order[n++] = first[k] + turn;
+    }
+    for (int64_t turn = 0; n < total; turn++) {
+        int64_t stay = 0;
+        for (int64_t i = 0; i < left; i++) {
+            int64_t k = takes[i];
+            if (turn == first[k + 1] - first[k]) continue;
+            f->order[n++] = first[k] + turn;
+            takes[stay++] = k;
+        }
+        left = stay;
+    }
+    jem__free(takes);
     return JEM_OK;
+}
+
+/* Of the folders in f->dir, sorted as the classes are: each must be one, and a class need not have
+   one. first [classes + 1]. */
+static jem_status scan_classes(folder *f, const list *folders, int64_t *first)
+{
+    int64_t at = 0, count;
+    for (int64_t k = 0; k < f->classes.count; k++) {
+        int32_t there =
+            at < folders->count && !strcmp(name_of(folders, at), name_of(&f->classes, k));
+        count = 0;
+        if (there) JEM__TRY(scan_class(f, k, &count));
+        first[k + 1] = first[k] + count;
+        at += there;
+    }
+    if (at == folders->count) return JEM_OK;
+    return jem__fail(JEM_ERROR_FORMAT, "%s/%s: is no class: no folder of that name in %s", f->dir,
+                     name_of(folders, at), f->training);
 }
 
 static jem_status list_files(folder *f)
 {
-    int64_t *first, count = 0;
-    JEM__TRY(scan(&f->classes, f->dir, 1));
+    int64_t *first;
+    list folders = {0};
+    JEM__TRY(scan(&f->classes, f->training ? f->training : f->dir, 1));
     JEM__TRY(jem__calloc(&first, f->classes.count + 1, sizeof *first));
-    jem_status status = JEM_OK;
-    for (int64_t k = 0; !status && k < f->classes.count; k++) {
-        status = scan_class(f, k, &count);
-        first[k + 1] = first[k] + count;
-    }
+    jem_status status = f->training ? scan(&folders, f->dir, 1) : JEM_OK;
+    if (!status) status = scan_classes(f, f->training ? &folders : &f->classes, first);
+    drop(&folders);
     if (!status && f->files.count == 0)
         status = jem__fail(JEM_ERROR_IO, "%s: no PNG files there, expected a folder for each class",
                            f->dir);
@@ -237,6 +266,7 @@ static void close_folder(jem__store *s)
     jem__free(f->order);
     jem__free(f->labels);
     jem__free(f->dir);
+    jem__free(f->training);
     jem__free(f);
     s->opened = NULL;
 }
@@ -293,16 +323,28 @@ static jem_status name_classes(jem__store *s, const list *classes)
     return jem__store_find_names(s, &lines);
 }
 
-/* DIR/train or DIR/test where there is such a folder. */
-static jem_status choose_folder(folder *f, const char *dir, const jem_config *config)
+/* *found is a copy of DIR/split where that is a folder, else NULL. */
+static jem_status find_split(char **found, const char *dir, const char *split)
 {
     char path[PATH_ROOM];
     int32_t answer;
-    if (snprintf(path, sizeof path, "%s/%s", dir, jem__config_str(config, "dataset.split")) >=
-        (int)sizeof path - 1024)
+    *found = NULL;
+    if (snprintf(path, sizeof path, "%s/%s", dir, split) >= (int)sizeof path - 1024)
         return jem__fail(JEM_ERROR_IO, "%.100s...: the path is too long", dir);
     JEM__TRY(is_folder(&answer, path));
-    f->dir = jem__strdup(answer ? path : dir);
+    if (!answer) return JEM_OK;
+    *found = jem__strdup(path);
+    return *found ? JEM_OK : JEM_ERROR_MEMORY;
+}
+
+/* DIR/train or DIR/test where there is such a folder. A class has one number in all splits: its
+   place among the folders of DIR/train. */
+static jem_status choose_folder(folder *f, const char *dir, const jem_config *config)
+{
+    const char *split = jem__config_str(config, "dataset.split");
+    JEM__TRY(find_split(&f->dir, dir, split));
+    if (f->dir) return strcmp(split, "train") ? find_split(&f->training, dir, "train") : JEM_OK;
+    f->dir = jem__strdup(dir);
     return f->dir ? JEM_OK : JEM_ERROR_MEMORY;
 }
 

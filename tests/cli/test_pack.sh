@@ -13,18 +13,23 @@ sed 's/"packed:[^"]*"/DATA/' out >b.same
 same a.same b.same
 
 # A folder for each class, of samples; the model takes one channel of 28x28.
-mkdir -p zoo/train/ant zoo/train/bee zoo/test/ant
+mkdir -p zoo/train/ant zoo/train/bee zoo/test/bee
 for i in 1 2 3 4 5 6; do
     class=ant
     [ $i -gt 3 ] && class=bee
     works '' "$jem" sample --model "$model" --count 1 --steps 1 --seed $i \
         --output zoo/train/$class/$i.png
 done
-cp zoo/train/ant/[12].png zoo/test/ant
+cp zoo/train/bee/[45].png zoo/test/bee
 works '6 images 1x28x28, 2 classes' "$jem" pack --data png:zoo --resize 28 --output zoo.jem
-works '2 images 1x28x28, 1 classes' "$jem" pack --data png:zoo --split test --resize 28 --output zoo-test.jem
+works '2 images 1x28x28, 2 classes' "$jem" pack --data png:zoo --split test --resize 28 --output zoo-test.jem
+grep -q '"class_names":"ant[^"]*bee' zoo-test.jem || bad "the test images have not the classes of zoo/train"
 works '2 images 3x28x28' "$jem" pack --data png:zoo/test --resize 28 --dataset.channels=3 \
     --output colour.jem
+mkdir zoo/test/cat
+fails 1 'zoo/test/cat: is no class: no folder of that name in zoo/train' "$jem" pack --data png:zoo \
+    --split test --output x.jem
+rmdir zoo/test/cat
 
 # Honest reports: a source without a test split needs --test.
 fails 1 'packed:zoo.jem has no test images of its own' "$jem" train --data packed:zoo.jem \

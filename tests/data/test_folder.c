@@ -165,6 +165,47 @@ START_TEST(splits)
 }
 END_TEST
 
+/* A class has the number that it has in train, whatever other folders test lacks. */
+START_TEST(classes_are_those_of_train)
+{
+    static const char *const folders[] = {"train", "train/a", "train/b", "train/c", "train/d",
+                                          "test",  "test/c",  "test/a",  "test/d"};
+    static const int32_t labels[] = {0, 2, 2}, values[] = {17, 16, 99};
+    jem_dataset *d;
+    char dir[4300], sub[4500];
+    float x[3];
+    int32_t y[3];
+    int64_t n, classes;
+    snprintf(dir, sizeof dir, "%s", test_path("numbers"));
+    folder(dir);
+    for (int i = 0; i < 9; i++) {
+        snprintf(sub, sizeof sub, "%s/%s", dir, folders[i]);
+        folder(sub);
+        if (i % 5 && i < 8) put_image(sub, "1.png", 1, 1, 1, 10 + i);
+        if (i == 6) put_image(sub, "2.png", 1, 1, 1, 99);
+    }
+    for (int lazy = 0; lazy < 2; lazy++) {
+        OK(open_set(&d, dir, lazy ? "dataset.split=test dataset.memory=0" : "dataset.split=test"));
+        OK(jem_dataset_info(d, &n, NULL, NULL, NULL, &classes));
+        ck_assert(n == 3 && classes == 4);
+        check_name(d, 2, "c");
+        OK(jem_dataset_read(d, 0, 3, x, INT64_MAX, y));
+        for (int i = 0; i < 3; i++) ck_assert(y[i] == labels[i] && value(x[i]) == values[i]);
+        jem_dataset_destroy(d);
+    }
+    snprintf(sub, sizeof sub, "%s/test/bb", dir);
+    folder(sub);
+    FAILS(JEM_ERROR_FORMAT, open_set(&d, dir, "dataset.split=test"),
+          "numbers/test/bb: is no class: no folder of that name in ");
+    OK(open_set(&d, dir, ""));
+    jem_dataset_destroy(d);
+    snprintf(dir + strlen(dir), 8, "/test"); /* by itself it has classes of its own */
+    OK(open_set(&d, dir, "dataset.split=test"));
+    check_name(d, 1, "bb");
+    jem_dataset_destroy(d);
+}
+END_TEST
+
 /* Files that change while the set is open; the loader can go on after the error. */
 START_TEST(files_that_change)
 {
@@ -234,8 +275,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {classes_take_turns, sizes,       splits,
-                                  files_that_change,  bad_folders, NULL};
+    const TTest *const tests[] = {
+        classes_take_turns, sizes,       splits, classes_are_those_of_train,
+        files_that_change,  bad_folders, NULL};
     context = test_context(2);
     int result = test_run("folder", tests);
     jem_context_destroy(context);
