@@ -76,8 +76,8 @@ JEM_API int64_t jem_model_class_name(const jem_model *model, int64_t k, char *bu
                                      int64_t capacity);
 
 /* String metadata, saved in the file. _get has the contract of jem_last_error; _set
-   writes. Errors: ARGUMENT (_get: no such entry; _set: no UTF-8, or a key of more than 251
-   bytes), STATE (_set: the entry describes the
+   writes. Errors: ARGUMENT (_get: no such entry; _set: no UTF-8, a key of more than 251
+   bytes, or more than 16382 entries), STATE (_set: the entry describes the
    architecture and can only be read), MEMORY. */
 JEM_API int64_t jem_model_metadata_get(const jem_model *model, const char *key, char *buffer,
                                        int64_t capacity);

@@ -91,9 +91,8 @@ jem_status jem__fail_in(jem_status status, const char *format, ...)
     return status;
 }
 
-int64_t jem__copy_text(const char *text, char *buffer, int64_t capacity)
+int64_t jem__copy_part(const char *text, int64_t length, char *buffer, int64_t capacity)
 {
-    int64_t length = (int64_t)strlen(text);
     if (buffer && capacity > 0) {
         int64_t n = length < capacity - 1 ? length : capacity - 1;
         while (n > 0 && n < length && (text[n] & 0xC0) == 0x80) n--;
@@ -101,6 +100,11 @@ int64_t jem__copy_text(const char *text, char *buffer, int64_t capacity)
         buffer[n] = 0;
     }
     return length;
+}
+
+int64_t jem__copy_text(const char *text, char *buffer, int64_t capacity)
+{
+    return jem__copy_part(text, (int64_t)strlen(text), buffer, capacity);
 }
 
 int64_t jem_last_error(char *buffer, int64_t capacity)

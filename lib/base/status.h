@@ -25,6 +25,8 @@ int32_t jem__is_utf8(const char *text);
 void jem__tidy_text(char *text);
 /* Copies text, cut between characters, with the contract of jem_last_error; returns its length. */
 int64_t jem__copy_text(const char *text, char *buffer, int64_t capacity);
+/* The same of the first length bytes. */
+int64_t jem__copy_part(const char *text, int64_t length, char *buffer, int64_t capacity);
 
 /* The analyzers see one file at a time: they must know that these return the status. */
 #ifdef __clang_analyzer__

@@ -424,19 +424,6 @@ jem_status jem__store_find_names(jem__store *s, int64_t *count)
     return JEM_OK;
 }
 
-/* The first line of a text, with the contract of jem_last_error. */
-static int64_t copy_line(const char *text, char *buffer, int64_t capacity)
-{
-    int64_t length = (int64_t)strcspn(text, "\n");
-    if (buffer && capacity > 0) {
-        int64_t n = length < capacity ? length : capacity - 1;
-        while (n > 0 && n < length && (text[n] & 0xC0) == 0x80) n--;
-        memcpy(buffer, text, (size_t)n);
-        buffer[n] = 0;
-    }
-    return length;
-}
-
 int64_t jem_dataset_class_name(const jem_dataset *dataset, int64_t k, char *buffer,
                                int64_t capacity)
 {
@@ -448,9 +435,9 @@ int64_t jem_dataset_class_name(const jem_dataset *dataset, int64_t k, char *buff
                          "jem_dataset_class_name: class %" PRId64 ", expected 0..%" PRId64, k,
                          dataset->store->classes - 1);
     snprintf(number, sizeof number, "%" PRId64, k);
-    int64_t length =
-        dataset->store->lines ? copy_line(dataset->store->lines[k], buffer, capacity) : 0;
-    if (length) return length;
+    const char *line = dataset->store->lines ? dataset->store->lines[k] : "";
+    int64_t length = (int64_t)strcspn(line, "\n");
+    if (length) return jem__copy_part(line, length, buffer, capacity);
     const char *name = dataset->store->name ? dataset->store->name(k) : NULL;
     return jem__copy_text(name ? name : number, buffer, capacity);
 }

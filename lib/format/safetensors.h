@@ -7,7 +7,10 @@
 #include "base/view.h"
 #include "format/json.h"
 
-enum { JEM__KEY_LIMIT = 251 }; /* bytes of a metadata key, written or read */
+enum {
+    JEM__KEY_LIMIT = 251,   /* bytes of a metadata key, written or read */
+    JEM__TEXT_LIMIT = 16384 /* entries of metadata */
+};
 
 typedef struct jem__safetensors jem__safetensors;
 

@@ -96,7 +96,7 @@ static jem_status read_metadata(reader *r)
     if (jem__json_token(&r->json, '}')) return JEM_OK;
     do {
         char *value = NULL, key[JEM__KEY_LIMIT + 5]; /* the JSON reader asks for five */
-        if (r->set->metadata_count == JEM__TENSOR_LIMIT) return bad(r, "more than 16384 texts");
+        if (r->set->metadata_count == JEM__TEXT_LIMIT) return bad(r, "more than 16384 texts");
         if (!jem__json_text(&r->json, key, sizeof key) || !jem__json_token(&r->json, ':'))
             return bad(r, "expected a metadata key");
         int64_t room = jem__json_text_room(&r->json);

@@ -11,7 +11,7 @@
 /* What the reader would refuse is not written. */
 static jem_status check_limits(const jem__safetensors *set)
 {
-    if (set->count > JEM__TENSOR_LIMIT || set->metadata_count > JEM__TENSOR_LIMIT)
+    if (set->count > JEM__TENSOR_LIMIT || set->metadata_count > JEM__TEXT_LIMIT)
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "safetensors: %" PRId64 " tensors and %" PRId64
                          " texts, expected at most %d of each",

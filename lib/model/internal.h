@@ -22,6 +22,9 @@ typedef struct jem__extra {
     uint8_t *bytes;
 } jem__extra;
 
+/* A model's entries of metadata: a file has two more, format_version and checksum. */
+enum { JEM__MODEL_TEXTS = JEM__TEXT_LIMIT - 2 };
+
 /* Settings that the file keeps as metadata of the same name: of architecture
    wide_resnet (1), network (2). Ends with a NULL name. */
 typedef struct jem__setting {
@@ -52,6 +55,7 @@ struct jem_model {
     int64_t metadata_count, metadata_room;
     int64_t *by_key; /* places of the metadata, sorted by key */
     int64_t by_key_room;
+    const char **class_names; /* [classes] where each begins in that entry; NULL without it */
     jem__extra *extras;
     int64_t extra_count;
 

@@ -48,22 +48,44 @@ static jem_status insert(jem_model *model, int64_t at, char *key, char *value)
     return JEM_OK;
 }
 
+/* Where each class's name begins in a text of names with commas. */
+static jem_status find_names(const char ***names, const char *text, int64_t classes)
+{
+    JEM__TRY(jem__alloc(names, classes, sizeof **names));
+    for (int64_t k = 0; k < classes; k++) {
+        (*names)[k] = text;
+        text += strcspn(text, ",");
+        text += *text == ',';
+    }
+    return JEM_OK;
+}
+
 jem_status jem__metadata_put(jem_model *model, const char *key, const char *value)
 {
-    int32_t found;
+    int32_t found, names_classes = strcmp(key, "class_names") == 0;
     int64_t at = position(model, key, &found);
     char *copy = jem__strdup(value), *name = NULL;
-    if (!copy) return JEM_ERROR_MEMORY;
+    const char **names = NULL;
+    jem_status status = copy ? JEM_OK : JEM_ERROR_MEMORY;
+    if (!status && names_classes) status = find_names(&names, copy, model->graph.classes);
+    if (!status && !found)
+        status = (name = jem__strdup(key)) ? insert(model, at, name, copy) : JEM_ERROR_MEMORY;
+    if (status) {
+        jem__free(names);
+        jem__free(name);
+        jem__free(copy);
+        return status;
+    }
     if (found) {
         jem__entry *entry = &model->metadata[model->by_key[at]];
         jem__free(entry->value);
         entry->value = copy;
-        return JEM_OK;
     }
-    if ((name = jem__strdup(key)) && !insert(model, at, name, copy)) return JEM_OK;
-    jem__free(name);
-    jem__free(copy);
-    return JEM_ERROR_MEMORY;
+    if (names_classes) {
+        jem__free(model->class_names);
+        model->class_names = names;
+    }
+    return JEM_OK;
 }
 
 void jem__metadata_drop(jem_model *model, const char *key)
@@ -89,6 +111,7 @@ void jem__metadata_clear(jem_model *model)
     }
     jem__free(model->metadata);
     jem__free(model->by_key);
+    jem__free(model->class_names);
 }
 
 /* ---- The interface ---- */
@@ -123,6 +146,11 @@ jem_status jem_model_metadata_set(jem_model *model, const char *key, const char 
     if (fixed)
         return jem__fail(JEM_ERROR_STATE,
                          "jem_model_metadata_set: %s describes the network and cannot be set", key);
+    if (model->metadata_count >= JEM__MODEL_TEXTS && !jem__model_metadata(model, key))
+        return jem__fail(JEM_ERROR_ARGUMENT,
+                         "jem_model_metadata_set: the model has %" PRId64
+                         " entries, as many as a file may hold",
+                         model->metadata_count);
     return jem__metadata_put(model, key, value);
 }
 

@@ -33,23 +33,18 @@ static jem_status describe(jem_model *model)
 
 int64_t jem_model_class_name(const jem_model *model, int64_t k, char *buffer, int64_t capacity)
 {
-    char text[128];
+    char number[24];
     if (buffer && capacity > 0) *buffer = 0;
     JEM__REQUIRE(model, "jem_model_class_name");
     if (k < 0 || k >= model->graph.classes)
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "jem_model_class_name: class %" PRId64 ", expected 0..%" PRId64, k,
                          (int64_t)model->graph.classes - 1);
-    const char *at = jem__model_metadata(model, "class_names");
-    for (int64_t i = 0; at && i < k; i++) {
-        at = strchr(at, ',');
-        if (at) at++;
-    }
-    if (at && *at && *at != ',')
-        snprintf(text, sizeof text, "%.*s", (int)strcspn(at, ","), at);
-    else
-        snprintf(text, sizeof text, "%" PRId64, k);
-    return jem__copy_text(text, buffer, capacity);
+    const char *name = model->class_names ? model->class_names[k] : "";
+    int64_t length = (int64_t)strcspn(name, ",");
+    if (length) return jem__copy_part(name, length, buffer, capacity);
+    snprintf(number, sizeof number, "%" PRId64, k);
+    return jem__copy_text(number, buffer, capacity);
 }
 
 /* ---- Life ---- */

@@ -170,6 +170,12 @@ static jem_status fill(jem_model *model, const jem__safetensors *set, const char
             !jem__model_metadata(model, key))
             JEM__TRY(jem__metadata_put(model, key, value));
     }
+    /* What is loaded can be saved, with the entries of libjem's own. */
+    if (model->metadata_count > JEM__MODEL_TEXTS)
+        return jem__fail(JEM_ERROR_FORMAT,
+                         "%s: %" PRId64 " metadata entries with those that describe the network, "
+                         "expected at most %d",
+                         file, model->metadata_count, JEM__MODEL_TEXTS);
     return JEM_OK;
 }
 

@@ -1,4 +1,5 @@
 /* Metadata in numbers: found by key, told in their order. */
+#include "format/safetensors.h"
 #include "helpers.h"
 
 enum { MANY = 16000 };
@@ -99,4 +100,57 @@ START_TEST(a_dropped_key_leaves_the_others)
 }
 END_TEST
 
-TESTS("metadata", many_keys_come_back, a_dropped_key_leaves_the_others)
+/* The tensors and texts of a model's file without what libjem writes of its own accord, and with
+   two texts more in their place. */
+static void save_foreign(const uint8_t *bytes, int64_t size, const char *path)
+{
+    jem__safetensors *set, *other;
+    OK(jem__safetensors_load_memory(&set, bytes, size, "model"));
+    OK(jem__safetensors_create(&other));
+    for (int64_t i = 0; i < jem__safetensors_metadata_count(set); i++) {
+        const char *key, *value;
+        jem__safetensors_metadata_at(set, i, &key, &value);
+        int own = !strcmp(key, "format_version") || !strcmp(key, "checksum");
+        OK(jem__safetensors_append_metadata(other, own ? value : key, value));
+    }
+    for (int64_t i = 0; i < jem__safetensors_count(set); i++) {
+        const jem__tensor_info *t = jem__safetensors_get(set, i);
+        OK(jem__safetensors_add(other, t->name, t->dtype, t->dimensions, t->shape, t->bytes));
+    }
+    OK(jem__safetensors_save(other, path));
+    jem__safetensors_destroy(other);
+    jem__safetensors_destroy(set);
+}
+
+/* What can be loaded or set can be saved: a file has two entries of its own. */
+START_TEST(as_many_as_a_file_holds)
+{
+    enum { MOST = 16382 };
+    jem_context *context = test_context(1);
+    jem_model *model = small_model(context), *loaded;
+    int64_t size;
+    char key[32];
+    const char *path = test_path("foreign.safetensors");
+    for (int64_t i = jem_model_metadata_count(model); i < MOST; i++) {
+        snprintf(key, sizeof key, "key %d", (int)i);
+        OK(jem_model_metadata_set(model, key, ""));
+    }
+    FAILS(JEM_ERROR_ARGUMENT, jem_model_metadata_set(model, "one more", ""), "16382 entries");
+    OK(jem_model_metadata_set(model, key, "another value"));
+    OK(jem_model_save_memory(model, NULL, 0, &size));
+    uint8_t *bytes = malloc((size_t)size);
+    OK(jem_model_save_memory(model, bytes, size, &size));
+    OK(jem_model_load_memory(&loaded, context, bytes, size));
+    ck_assert_int_eq(jem_model_metadata_count(loaded), MOST);
+    jem_model_destroy(loaded);
+    save_foreign(bytes, size, path);
+    FAILS(JEM_ERROR_FORMAT, jem_model_load(&loaded, context, path),
+          "16384 metadata entries with those that describe the network, expected at most 16382");
+    ck_assert_ptr_null(loaded);
+    free(bytes);
+    jem_model_destroy(model);
+    jem_context_destroy(context);
+}
+END_TEST
+
+TESTS("metadata", as_many_as_a_file_holds, many_keys_come_back, a_dropped_key_leaves_the_others)

@@ -66,6 +66,22 @@ START_TEST(class_names)
         ck_assert_str_eq(text, names[i]);
     }
     ck_assert_int_eq(jem_model_class_name(model, K, text, sizeof text), -1);
+    /* Names of any length: all of it told, whole characters copied. */
+    char names_of[512] = "", whole[256];
+    for (int i = 0; i < 100; i++) strcat(names_of, "\xc3\xa4"); /* a umlaut */
+    strcat(names_of, ",,last,,,beyond");
+    for (int again = 0; again < 2; again++) {
+        OK(jem_model_metadata_set(model, "class_names", names_of));
+        ck_assert_int_eq(jem_model_class_name(model, 0, whole, sizeof whole), 200);
+        ck_assert(strlen(whole) == 200 && !memcmp(whole, names_of, 200));
+        ck_assert_int_eq(jem_model_class_name(model, 0, whole, 128), 200);
+        ck_assert(strlen(whole) == 126 && !memcmp(whole, names_of, 126));
+        ck_assert_int_eq(jem_model_class_name(model, 1, text, sizeof text), 1);
+        ck_assert_str_eq(text, "1");
+        ck_assert_int_eq(jem_model_class_name(model, 2, text, sizeof text), 4);
+        ck_assert_str_eq(text, "last");
+        ck_assert_int_eq(jem_model_class_name(model, 4, NULL, 0), 1);
+    }
     FAILS(JEM_ERROR_STATE, jem_model_metadata_set(model, "depth", "16"), "depth");
     OK(jem_model_metadata_set(model, "author", "nobody \"quoted\""));
     char value[32];
