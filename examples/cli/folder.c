@@ -2,10 +2,22 @@
 #include "cli.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Makes the name of a new folder durable, as far as the file system can. */
+static void sync_parent(const char *folder)
+{
+    char parent[4096 + 3];
+    snprintf(parent, sizeof parent, "%s/..", folder);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return;
+    fsync(fd);
+    close(fd);
+}
 
 int folder_make(const char *path)
 {
@@ -18,7 +30,9 @@ int folder_make(const char *path)
         if ((at[1] && at[1] != '/') || *at == '/') continue;
         memcpy(part, path, n);
         part[n] = 0;
-        if (mkdir(part, 0777) && errno != EEXIST && errno != EISDIR && (!at[1] || errno != EROFS))
+        if (!mkdir(part, 0777))
+            sync_parent(part);
+        else if (errno != EEXIST && errno != EISDIR && (!at[1] || errno != EROFS))
             return fail("--output: cannot make folder %s: %s", part, strerror(errno));
     }
     if (stat(path, &info) || !S_ISDIR(info.st_mode))
