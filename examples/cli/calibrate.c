@@ -185,6 +185,7 @@ static int calibrate(jem_model **model, jem_context **context, jem_config **conf
     TRY(model_open(model, *context, given.model, *config));
     TRY(check(jem_model_info(*model, &c, &h, &w, NULL, NULL)));
     TRY(images_open(set, *context, given.data, *config, chosen ? NULL : "train", c, h, w));
+    TRY(images_check_classes(set, *model));
     TRY(choose(set, *model, part));
     if (given.as_trained) TRY(model_recipe(*model, given.model, &given.settings, *config));
     TRY(check(jem_model_calibrate(*model, set->data, *config)));

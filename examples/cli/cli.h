@@ -251,6 +251,13 @@ int images_read(const images *set, int64_t first, int64_t n, float *x, int32_t *
 /* Scores of all images, to be freed; refine_* ones by the config's sampler.*. */
 int images_score(const images *set, jem_model *model, const char *score, const jem_config *config,
                  float **scores);
+/* Refuses, before any work, images whose labels are not of the model's classes, as far as names
+   and number of classes tell. A set whose names the model knows none of is a warning. */
+int images_check_classes(const images *set, const jem_model *model);
+/* The same of test images beside those of training. */
+int images_check_test(const images *test, const images *train);
+/* Refuses dataset.resize for a source that is used at its own size. */
+int images_check_resize(const char *source, const jem_config *config);
 /* Logits and labels of all images, to be freed. */
 int images_logits(const images *set, jem_model *model, float **logits, int32_t **labels);
 void images_close(images *set);

@@ -124,6 +124,7 @@ static int check_given(const eval_work *w)
     if (given.as_trained && !refined)
         return options_exclude("--as-trained has no effect with attack.refined=0");
     TRY(effect_check(&given.settings, w->config, EFFECT_ATTACK));
+    TRY(images_check_classes(&w->set, w->model));
     if (!mine.output || has_suffix(mine.output, ".npy") || has_suffix(mine.output, ".png"))
         return 0;
     fail("--output: got '%s', expected a name that ends in .npy or .png", mine.output);

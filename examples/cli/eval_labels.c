@@ -121,6 +121,7 @@ static int run_accuracy(eval_work *w)
 {
     evaluation e;
     json out;
+    TRY(images_check_classes(&w->set, w->model));
     TRY(evaluate(&w->set, w->model, &e));
     eval_begin(&out, w);
     print_errors(&out, &e);
@@ -166,6 +167,7 @@ static int with_logits(eval_work *w, int (*then)(eval_work *, const float *, con
 {
     float *logits = NULL;
     int32_t *y = NULL;
+    TRY(images_check_classes(&w->set, w->model));
     int code = images_logits(&w->set, w->model, &logits, &y);
     if (!code) code = then(w, logits, y);
     free(logits);

@@ -71,6 +71,7 @@ static int compare(eval_work *w, float *logits, int32_t *y)
 
 static int run_refine(eval_work *w)
 {
+    TRY(images_check_classes(&w->set, w->model));
     float *logits = allocate(w->set.count * w->classes, sizeof *logits);
     int32_t *y = allocate(w->set.count, sizeof *y);
     int code = logits && y ? compare(w, logits, y) : CODE_FAILED;

@@ -93,6 +93,102 @@ int images_open_ood(images *set, jem_context *context, const char *source, const
     return images_open(set, context, source, config, split, of->channels, of->height, of->width);
 }
 
+/* ---- Classes ---- */
+
+/* A class without a name has its number for one. */
+static int is_number(const char *name, int64_t k)
+{
+    char number[24];
+    snprintf(number, sizeof number, "%" PRId64, k);
+    return !strcmp(name, number);
+}
+
+static int among(const char *name, const char *names)
+{
+    size_t n = strlen(name);
+    for (const char *at = names;; at++) {
+        size_t length = strcspn(at, ",");
+        if (length == n && !strncmp(at, name, n)) return 1;
+        at += length;
+        if (!*at) return 0;
+    }
+}
+
+/* Classes of one number and other names; whoever named a model's classes anew may go on. */
+static int check_names(const images *set, int64_t classes, const char *names)
+{
+    char name[256], here[256], other[256] = "";
+    int64_t first = -1;
+    int known = 0;
+    const char *at = names;
+    for (int64_t k = 0; k < classes; k++) {
+        jem_dataset_class_name(set->data, k, name, sizeof name);
+        int same = at && strcspn(at, ",") == strlen(name) && !strncmp(at, name, strlen(name));
+        if (!is_number(name, k)) {
+            known = known || among(name, names);
+            if (!same && first < 0) {
+                first = k;
+                snprintf(here, sizeof here, "%s", name);
+                snprintf(other, sizeof other, "%.*s", at ? (int)strcspn(at, ",") : 0, at);
+            }
+        }
+        if (at && (at = strchr(at, ','))) at++;
+    }
+    if (first < 0) return 0;
+    if (known)
+        return fail("%s: class %" PRId64 " is '%s', the model's is '%s': expected its classes, in "
+                    "its order",
+                    set->name, first, here, other);
+    if (*other && !is_number(other, first))
+        warn("%s: class %" PRId64 " is '%s', the model's is '%s': taken for the same", set->name,
+             first, here, other);
+    return 0;
+}
+
+int images_check_classes(const images *set, const jem_model *model)
+{
+    int64_t classes, most;
+    char *names;
+    TRY(check(jem_dataset_info(set->data, NULL, NULL, NULL, NULL, &classes)));
+    TRY(check(jem_model_info(model, NULL, NULL, NULL, &most, NULL)));
+    if (classes > most)
+        return fail("%s has %" PRId64 " classes, the model %" PRId64, set->name, classes, most);
+    TRY(metadata_text(model, "class_names", &names));
+    int code = names ? check_names(set, classes, names) : 0;
+    free(names);
+    return code;
+}
+
+int images_check_test(const images *test, const images *train)
+{
+    int64_t classes, most;
+    char name[256], other[256];
+    TRY(check(jem_dataset_info(test->data, NULL, NULL, NULL, NULL, &classes)));
+    TRY(check(jem_dataset_info(train->data, NULL, NULL, NULL, NULL, &most)));
+    if (classes > most)
+        return fail("the test images of %s are of %" PRId64
+                    " classes, the training data of %" PRId64,
+                    test->name, classes, most);
+    for (int64_t k = 0; k < classes; k++) {
+        jem_dataset_class_name(test->data, k, name, sizeof name);
+        jem_dataset_class_name(train->data, k, other, sizeof other);
+        if (!strcmp(name, other) || is_number(name, k) || is_number(other, k)) continue;
+        return fail("the test images of %s: class %" PRId64 " is '%s', that of the training data "
+                    "'%s'",
+                    test->name, k, name, other);
+    }
+    return 0;
+}
+
+int images_check_resize(const char *source, const jem_config *config)
+{
+    int64_t resize;
+    TRY(check(jem_config_get_i64(config, "dataset.resize", &resize)));
+    if (!resize || !strncmp(source, "png:", 4)) return 0;
+    fail("dataset.resize scales the images of png:DIR; %s has its own size", source);
+    return CODE_USAGE;
+}
+
 void images_close(images *set)
 {
     jem_dataset_destroy(set->data);

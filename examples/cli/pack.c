@@ -30,6 +30,7 @@ static int pack(jem_context *context, const jem_config *config)
 {
     images set;
     int64_t classes;
+    TRY(images_check_resize(given.data, config));
     TRY(images_open(&set, context, given.data, config, NULL, 0, 0, 0));
     int code = check(jem_dataset_save(set.data, given.output));
     if (!code) code = check(jem_dataset_info(set.data, NULL, NULL, NULL, NULL, &classes));

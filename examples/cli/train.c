@@ -278,6 +278,11 @@ static int check_sets(const run *r)
     const images *d = &r->data;
     int code = images_open(&test, r->context, given.test ? given.test : given.data, r->config,
                            "test", d->channels, d->height, d->width);
+    if (!code) code = images_check_test(&test, d);
+    if (!code && test.count < 2)
+        code = fail("%s holds one test image, expected two or more: the report measures their "
+                    "interpolations, too",
+                    test.name);
     if (!code && given.ood)
         code = images_open_ood(&ood, r->context, given.ood, r->config, "test", &test);
     images_close(&ood);

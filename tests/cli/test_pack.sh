@@ -40,8 +40,32 @@ works '' "$jem" train --data packed:zoo.jem --test packed:zoo-test.jem --output 
 grep -q '"class_names"' run/model.safetensors || bad "the model has no class names"
 works 'ant' "$jem" info run/model.safetensors
 
+# Labels count from the classes' order: names tell when that is another one.
+works '"images": 2' "$jem" eval accuracy --model run/model.safetensors --data packed:zoo-test.jem
+mkdir -p other new && cp -r zoo/train/bee other/bee && cp -r zoo/train/ant new/asp
+for source in other new; do works '' "$jem" pack --data png:$source --resize 28 --output $source.jem; done
+for what in accuracy calibration refine 'attack --eps 0.1'; do
+    fails 1 "packed:other.jem: class 0 is 'bee', the model's is 'ant'" "$jem" eval $what \
+        --model run/model.safetensors --data packed:other.jem
+done
+fails 1 "class 0 is 'bee', the model's is 'ant'" "$jem" calibrate --model run/model.safetensors --data packed:other.jem
+fails 1 'digits.jem has 10 classes, the model 2' "$jem" eval accuracy --model run/model.safetensors \
+    --data packed:digits.jem
+works '"auroc"' "$jem" eval ood --model run/model.safetensors --data packed:other.jem --ood packed:digits.jem
+# A user may have named the model's classes anew.
+works '"accuracy"' "$jem" eval accuracy --model run/model.safetensors --data packed:new.jem
+grep -q "^warning: packed:new.jem: class 0 is 'asp', the model's is 'ant'" err || bad "no warning: $(cat err)"
+# The test images' classes are compared before a run, not after it.
+fails 1 "packed:other.jem: class 0 is 'bee', that of the training data 'ant'" "$jem" train --data packed:zoo.jem \
+    --test packed:other.jem --output early
+fails 1 'packed:digits.jem are of 10 classes, the training data of 2' "$jem" train --data packed:zoo.jem \
+    --test packed:digits.jem --output early
+[ -e early/metrics.jsonl ] && bad "trained although the test images are of other classes"
+
 fails 1 'zoo-test.jem: not a safetensors file' sh -c "head -c 100 zoo.jem >zoo-test.jem
     '$jem' eval calibration --model run/model.safetensors --data packed:zoo-test.jem"
+fails 2 'dataset.resize scales the images of png:DIR; glyphs has its own size' "$jem" pack --data glyphs \
+    --limit 3 --resize 14 --output x.jem
 fails 1 'cannot open' "$jem" pack --data png:nowhere --output x.jem
 fails 1 'cannot create' "$jem" pack --data glyphs --limit 3 --output nowhere/x.jem
 fails 2 'output is missing' "$jem" pack --data glyphs

@@ -82,6 +82,11 @@ works 'training.*trainer.decay_at=1,2,.*,399,400 ' "$jem" info plain/model.safet
 # ---- the report's sets: told before training, each once ----
 fails 1 'lettres' "$jem" train --data $data $tiny --iterations 1 --ood lettres --output sets
 [ -e sets/metrics.jsonl ] && bad "trained although --ood is wrong"
+fails 1 'are of 27 classes, the training data of 10' "$jem" train --data $data $tiny --iterations 1 \
+    --test letters:size=12,limit=40 --output sets --overwrite
+fails 1 'holds one test image, expected two or more' "$jem" train --data $data $tiny --iterations 1 \
+    --test glyphs:size=12,limit=1 --output sets --overwrite
+[ -e sets/metrics.jsonl ] && bad "trained although --test is wrong"
 works 'AUROC' "$jem" train --data $data $tiny --iterations 1 --ood interpolations --output sets --overwrite
 [ "$(grep -c '"interpolations"' sets/summary.json)" = 2 ] || bad "summary.json: $(cat sets/summary.json)"
 works 'between checkpoints, whatever they cost' "$jem" train --help
