@@ -39,7 +39,8 @@ static const command self = {
     options,
     COUNT(options),
     &given.settings,
-    "calibration dataset sampler context"};
+    "calibration dataset sampler context !calibration.temperature !calibration.threshold "
+    "!calibration.images" NOT_OF_CHAINS};
 
 static int print(const images *set, jem_model *model, const jem_config *kept)
 {
@@ -175,7 +176,7 @@ static int calibrate(jem_model **model, jem_context **context, jem_config **conf
 {
     int64_t c, h, w;
     int32_t chosen;
-    char part[16];
+    char part[16], score[64];
     TRY(check(jem_config_create(config)));
     TRY(settings_apply(&given.settings, *config));
     TRY(images_split(part, sizeof part, given.data, *config, "train"));
@@ -188,6 +189,8 @@ static int calibrate(jem_model **model, jem_context **context, jem_config **conf
     TRY(images_check_classes(set, *model));
     TRY(choose(set, *model, part));
     if (given.as_trained) TRY(model_recipe(*model, given.model, &given.settings, *config));
+    TRY(check(jem_config_get_str(*config, "calibration.score", score, sizeof score)));
+    TRY(effect_chain(&given.settings, *config, given.as_trained, score));
     TRY(check(jem_model_calibrate(*model, set->data, *config)));
     return finish(set, *model);
 }

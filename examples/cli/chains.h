@@ -44,6 +44,8 @@ typedef struct sheet {
 } sheet;
 
 int sheet_draw(const char *path, const sheet *s);
+/* Whether it can be drawn; reads no x. */
+int sheet_check(const char *path, const sheet *s);
 
 /* ---- buffer.c: starts from a saved replay buffer ---- */
 

@@ -120,10 +120,21 @@ int options_help_settings(const char *section); /* NULL: all */
 
 /* ---- effect.c: settings that another one makes void ---- */
 
-enum { EFFECT_FRESH = 1, EFFECT_RESUMED = 2, EFFECT_ATTACK = 4 }; /* runs that train, attacks */
+/* Runs that train, attacks, chains of other commands. */
+enum { EFFECT_FRESH = 1, EFFECT_RESUMED = 2, EFFECT_ATTACK = 4, EFFECT_CHAIN = 8 };
+
+/* What chains that begin at images never read, for a command's sections. */
+#define NOT_OF_CHAINS                                                                              \
+    " !sampler.mode !sampler.buffer !sampler.restart !sampler.start !sampler.start_images "        \
+    "!sampler.start_rank !sampler.conditional"
 
 /* Refuses those that were given and have no effect in the whole configuration; CODE_USAGE. */
 int effect_check(const settings *given, const jem_config *config, int of);
+/* Refuses a given key, or all that begin with one that ends in '.' or '_'; `why` ends the line. */
+int effect_none(const settings *given, const char *key, const char *why);
+/* Refuses what is given for chains where none of the scores takes one. */
+int effect_chain(const settings *given, const jem_config *config, int as_trained,
+                 const char *scores);
 
 /* ---- json.c: JSON text; null for numbers that are not finite ---- */
 

@@ -21,7 +21,7 @@ static const command refine = {
     options,
     COUNT(options),
     &given.settings,
-    "refine sampler dataset context"};
+    "refine sampler dataset context" NOT_OF_CHAINS};
 
 static int refined_logits(eval_work *w, float *logits, int32_t *y)
 {
@@ -71,6 +71,7 @@ static int compare(eval_work *w, float *logits, int32_t *y)
 
 static int run_refine(eval_work *w)
 {
+    TRY(effect_check(&given.settings, w->config, EFFECT_CHAIN));
     TRY(images_check_classes(&w->set, w->model));
     float *logits = allocate(w->set.count * w->classes, sizeof *logits);
     int32_t *y = allocate(w->set.count, sizeof *y);

@@ -139,10 +139,19 @@ static int rows_of_samples(rows *r, eval_work *w, int logits)
     return code;
 }
 
-static int usage(const char *text)
+/* Options of a model, or of sets, where numbers in files leave nothing for them to do. */
+static int check_given(int needs_model, int needs_set, const char *why)
 {
-    fail("%s", text);
-    return CODE_USAGE;
+    char text[160];
+    snprintf(text, sizeof text, "--model has no effect %s", why);
+    if (given.model && !needs_model) return options_exclude(text);
+    if (!needs_model) TRY(effect_none(&given.settings, "model.", why));
+    return needs_set ? 0 : effect_none(&given.settings, "dataset.", why);
+}
+
+static int is_set(const char *samples)
+{
+    return samples && !has_suffix(samples, ".npy");
 }
 
 /* ---- frechet ---- */
@@ -173,11 +182,14 @@ static int run_frechet(eval_work *w)
 {
     rows a = {0}, b = {0};
     int needs_model = !mine.features || !mine.reference;
-    if (needs_model && !given.model) return usage("eval frechet: --model is missing");
+    if (needs_model && !given.model) return options_exclude("eval frechet: --model is missing");
     if (!mine.features == !mine.samples)
-        return usage("eval frechet: needs one of --samples and --features");
+        return options_exclude("eval frechet: needs one of --samples and --features");
     if (!mine.reference == !given.data)
-        return usage("eval frechet: needs one of --data and --reference");
+        return options_exclude("eval frechet: needs one of --data and --reference");
+    TRY(check_given(needs_model, given.data || is_set(mine.samples),
+                    needs_model ? "without a SOURCE of images"
+                                : "with --features and --reference"));
     int code = compare(w, &a, &b);
     rows_free(&a);
     rows_free(&b);
@@ -217,8 +229,10 @@ static int run_inception(eval_work *w)
 {
     rows p = {0};
     if (!mine.probabilities == !mine.samples)
-        return usage("eval inception: needs one of --samples and --probabilities");
-    if (mine.samples && !given.model) return usage("eval inception: --model is missing");
+        return options_exclude("eval inception: needs one of --samples and --probabilities");
+    if (mine.samples && !given.model) return options_exclude("eval inception: --model is missing");
+    TRY(check_given(mine.samples != NULL, is_set(mine.samples),
+                    mine.samples ? "without a SOURCE of images" : "with --probabilities"));
     int code = score(w, &p);
     rows_free(&p);
     return code;

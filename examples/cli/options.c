@@ -347,8 +347,8 @@ static int check_sections(const command *c)
         const char *pair = c->settings->pairs[i];
         size_t length = strcspn(pair, "=");
         if (decides(c, pair, length)) {
-            fail("jem %s decides %.*s itself (see 'jem %s --help')", c->name, (int)length, pair,
-                 c->name);
+            fail("jem %s decides %.*s itself, or does without it (see 'jem %s --help')", c->name,
+                 (int)length, pair, c->name);
             return CODE_USAGE;
         }
         int reads = in_sections(pair, c->sections) || !is_key(pair, length);

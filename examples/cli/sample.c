@@ -60,7 +60,8 @@ static const command self = {
     options,
     COUNT(options),
     &given.settings,
-    "sampler dataset context !sampler.buffer !sampler.conditional !dataset.split"};
+    "sampler dataset context !sampler.buffer !sampler.conditional !sampler.restart "
+    "!sampler.start_rank !dataset.split"};
 
 typedef struct work {
     jem_context *context;
@@ -97,7 +98,9 @@ static int check_numbers(void)
         if (*numbers[i].value == 0) return wrong(numbers[i].name, "0", "1 or more");
         if (*numbers[i].value < 0) *numbers[i].value = 0;
     }
-    return 0;
+    if (given.strip_rows <= STRIP_ROWS) return 0;
+    fail("--strip-chains: got %" PRId64 ", expected at most %d", given.strip_rows, STRIP_ROWS);
+    return CODE_USAGE;
 }
 
 static int check_options(void)
@@ -126,7 +129,9 @@ static int check_options(void)
     if (given.per_class && (given.start || given.labels || given.count))
         return options_exclude(
             "--per-class decides starts, labels and count: it excludes --start, --labels, --count");
-    return 0;
+    if (given.data) return 0;
+    TRY(effect_none(&given.settings, "dataset.", "without --data"));
+    return effect_none(&given.settings, "sampler.start_images", "without --data");
 }
 
 /* ---- Where chains begin ---- */
@@ -135,9 +140,15 @@ static int check_options(void)
 static int choose_start(work *k)
 {
     const char *kind = given.start_from;
+    char now[32];
     if (given.data) kind = "gaussian";
     if (given.start || given.buffer) kind = "uniform"; /* none is made */
-    return kind ? check(jem_config_set_str(k->config, "sampler.start", kind)) : 0;
+    if (!kind) return 0;
+    TRY(check(jem_config_get_str(k->config, "sampler.start", now, sizeof now)));
+    if (strcmp(now, kind) != 0)
+        TRY(effect_none(&given.settings, "sampler.start",
+                        "beside --start, --start-from, --data and --buffer, which say otherwise"));
+    return check(jem_config_set_str(k->config, "sampler.start", kind));
 }
 
 static int load(work *k)
@@ -146,10 +157,12 @@ static int load(work *k)
     TRY(check_options());
     TRY(check(jem_config_create(&k->config)));
     TRY(settings_apply(&given.settings, k->config));
+    if (given.data) TRY(images_check_resize(given.data, k->config));
     TRY(check(jem_context_create(&k->context, k->config)));
     TRY(model_open(&k->model, k->context, given.model, k->config));
     TRY(check(jem_model_info(k->model, &k->c, &k->h, &k->w, &k->classes, NULL)));
     if (given.as_trained) TRY(model_recipe(k->model, given.model, &given.settings, k->config));
+    TRY(effect_check(&given.settings, k->config, EFFECT_CHAIN));
     /* Chains are the caller's here: the replay buffer stays empty. */
     TRY(check(jem_config_set_i64(k->config, "sampler.buffer", 1)));
     TRY(check(jem_config_set_i64(k->config, "sampler.conditional", 0)));
@@ -297,34 +310,67 @@ static void describe(const work *k, const char *which, char *text, size_t capaci
              name ? name + 1 : given.model);
 }
 
-static int save_sheet(const work *k, int64_t columns, const char *caption)
+static void caption_of(const work *k, char *caption, size_t capacity)
+{
+    char which[96] = "";
+    if (given.best)
+        snprintf(which, sizeof which, "Selected: the %" PRId64 " of largest log p(x)%s of ",
+                 given.best, given.per_class ? " of each class" : "");
+    describe(k, which, caption, capacity);
+}
+
+static int is_sheet(void)
+{
+    return !has_suffix(given.output, ".npy") &&
+           (!has_suffix(given.output, ".png") || given.captions || given.best);
+}
+
+static int64_t columns(void)
+{
+    return !given.per_class ? 0 : given.best ? given.best : given.per_class;
+}
+
+/* Draws, or checks before there is anything to draw. */
+static int with_sheet(const work *k, const char *caption, int (*use)(const char *, const sheet *))
 {
     char(*names)[64] = NULL;
-    if (columns && !(names = allocate(k->classes, sizeof *names))) return CODE_FAILED;
+    if (given.per_class && !(names = allocate(k->classes, sizeof *names))) return CODE_FAILED;
     for (int64_t i = 0; names && i < k->classes; i++)
         jem_model_class_name(k->model, i, names[i], sizeof names[i]);
     const sheet s = {.title = "Samples",
                      .caption = caption,
                      .x = k->x,
-                     .n = k->n,
+                     .n = !given.best       ? k->n
+                          : given.per_class ? given.best * k->classes
+                                            : given.best,
                      .c = k->c,
                      .h = k->h,
                      .w = k->w,
-                     .columns = columns,
+                     .columns = columns(),
                      .row_names = names};
-    int code = sheet_draw(given.output, &s);
+    int code = use(given.output, &s);
     free(names);
     return code;
+}
+
+/* Before minutes of chains. */
+static int check_pictures(const work *k)
+{
+    char caption[9000];
+    const char *path = !has_suffix(given.output, ".npy") ? given.output : given.strip;
+    if (path && k->c != 1 && k->c != 3)
+        return fail("%s: images have %" PRId64 " channels, a picture takes 1 or 3", path, k->c);
+    if (!is_sheet()) return 0;
+    caption_of(k, caption, sizeof caption);
+    return with_sheet(k, caption, sheet_check);
 }
 
 static int save(const work *k, const char *caption)
 {
     const int64_t shape[] = {k->n, k->c, k->h, k->w};
-    int64_t columns = !given.per_class ? 0 : given.best ? given.best : given.per_class;
     if (has_suffix(given.output, ".npy")) return array_save(given.output, k->x, 4, shape);
-    if (!has_suffix(given.output, ".png") || given.captions || given.best)
-        return save_sheet(k, columns, caption);
-    TRY(array_save_grid(given.output, k->x, k->n, columns, k->c, k->h, k->w));
+    if (is_sheet()) return with_sheet(k, caption, sheet_draw);
+    TRY(array_save_grid(given.output, k->x, k->n, columns(), k->c, k->h, k->w));
     return comment_write(given.output, given.output, caption);
 }
 
@@ -364,11 +410,8 @@ static int tell(const work *k, const char *caption)
 
 static int finish(work *k, const chains *c)
 {
-    char caption[9000], which[96] = "";
-    if (given.best)
-        snprintf(which, sizeof which, "Selected: the %" PRId64 " of largest log p(x)%s of ",
-                 given.best, given.per_class ? " of each class" : "");
-    describe(k, which, caption, sizeof caption);
+    char caption[9000];
+    caption_of(k, caption, sizeof caption);
     if (given.strip) TRY(save_strip(k, c));
     if (given.best || given.compact) TRY(rate(k));
     if (given.best) TRY(keep_best(k));
@@ -383,6 +426,7 @@ static int run(work *k)
     TRY(check_best(k));
     const chains c = {k->sampler, k->x, k->y, k->n, k->c, k->h, k->w, k->steps};
     k->made = k->n;
+    TRY(check_pictures(k));
     if (given.strip) TRY(strip_begin(&k->strip, &c, given.strip_rows ? given.strip_rows : 10));
     TRY(chains_walk(&c, given.strip ? &k->strip : NULL));
     return finish(k, &c);

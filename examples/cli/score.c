@@ -45,6 +45,17 @@ typedef struct work {
     int64_t n, c, h, w, classes;
 } work;
 
+static int check_options(void)
+{
+    if (given.labels && given.logits && !given.energy && !given.gradient)
+        return options_exclude("--labels has no effect on --logits: it is for --energy and "
+                               "--gradient, and for what is printed without files");
+    if (given.compact && (given.logits || given.energy || given.gradient))
+        return options_exclude("--json has no effect with --logits, --energy and --gradient: "
+                               "nothing is printed then");
+    return 0;
+}
+
 static int load(work *k)
 {
     jem_config *config = NULL;
@@ -147,7 +158,8 @@ int run_score(int argc, char **argv)
     work k = {0};
     int code = options_parse(&self, argc, argv);
     if (code) return code < 0 ? 0 : code;
-    code = load(&k);
+    code = check_options();
+    if (!code) code = load(&k);
     if (!code) code = compute(&k);
     if (!code) code = write_files(&k);
     if (!code && !given.logits && !given.energy && !given.gradient) print(&k);

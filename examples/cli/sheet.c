@@ -76,17 +76,38 @@ static plan plan_of(const sheet *s)
     return p;
 }
 
-int sheet_draw(const char *path, const sheet *s)
+/* The page with its caption, which begins at *bottom. */
+static plan page_of(const sheet *s, double *bottom)
 {
     plan p = plan_of(s);
-    page on;
-    double least = 300, bottom = p.height + 10;
-    if (s->c != 1 && s->c != 3)
-        return fail("%s: images have %" PRId64 " channels, a picture takes 1 or 3", path, s->c);
-    if (p.width < least) p.width = least;
+    *bottom = p.height + 10;
+    p.width = fmax(p.width, 300);
     /* About six points a letter: enough lines for the caption. */
     if (s->caption)
         p.height += 24 + 15 * floor(6.0 * (double)strlen(s->caption) / (p.width - 60) + 1);
+    return p;
+}
+
+int sheet_check(const char *path, const sheet *s)
+{
+    enum { MOST = 32767 }; /* cairo's */
+    double bottom;
+    plan p = page_of(s, &bottom);
+    if (s->c != 1 && s->c != 3)
+        return fail("%s: images have %" PRId64 " channels, a picture takes 1 or 3", path, s->c);
+    if (has_suffix(path, ".pdf") || has_suffix(path, ".svg") || 2 * fmax(p.width, p.height) <= MOST)
+        return 0;
+    return fail("%s: %" PRId64 " images make a picture of %.0fx%.0f pixels, expected at most %d on "
+                "a side",
+                path, s->n, 2 * p.width, 2 * p.height, MOST);
+}
+
+int sheet_draw(const char *path, const sheet *s)
+{
+    double bottom;
+    plan p = page_of(s, &bottom);
+    page on;
+    TRY(sheet_check(path, s));
     TRY(page_begin(&on, path, p.width, p.height, s->title));
     for (int64_t i = 0; i < s->n; i++) draw_image(on.cr, s, &p, i);
     for (int64_t r = 0; s->row_names && r < p.rows; r++)

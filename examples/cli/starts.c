@@ -14,6 +14,7 @@ static const option options[] = {
     {"remove", OPTION_FLAG, 0, &given.remove, NULL, "take them out of the file instead"},
     {"output", OPTION_TEXT, 0, &given.output, "FILE", "where the model goes with them [--model]"},
     {"rank", OPTION_KEY, 0, "sampler.start_rank", "R", NULL},
+    {"seed", OPTION_KEY, 0, "sampler.seed", "N", NULL},
     {"threads", OPTION_KEY, 0, "context.threads", "N", NULL},
 };
 
@@ -26,7 +27,7 @@ static const command self = {
     options,
     COUNT(options),
     &given.settings,
-    "sampler dataset context !dataset.split"};
+    "dataset context !dataset.split"};
 
 static int tell(const jem_model *model, const char *path)
 {
@@ -75,7 +76,9 @@ int run_starts(int argc, char **argv)
         fail("starts: needs one of --data and --remove");
         return CODE_USAGE;
     }
-    code = check(jem_config_create(&config));
+    if (given.remove) code = effect_none(&given.settings, "dataset.", "with --remove");
+    if (given.remove && !code) code = effect_none(&given.settings, "sampler.", "with --remove");
+    if (!code) code = check(jem_config_create(&config));
     if (!code) code = settings_apply(&given.settings, config);
     if (!code) code = check(jem_context_create(&context, config));
     if (!code) code = check(jem_model_load(&model, context, given.model));

@@ -229,6 +229,17 @@ static int open_source(run *r, jem_model **source)
     return variants_settings(*source, r->config);
 }
 
+/* Only batch norm keeps running statistics; in a network, its text says so. */
+static int check_momentum(const run *r)
+{
+    for (int64_t i = 0; i < jem_model_parameter_count(r->model); i++) {
+        jem_parameter_kind kind = 0;
+        TRY(check(jem_model_parameter_info(r->model, i, NULL, NULL, NULL, NULL, &kind)));
+        if (kind == JEM_PARAMETER_STATISTIC) return 0;
+    }
+    return effect_none(&given.settings, "model.norm_momentum", "without batch norm");
+}
+
 static int make_model(run *r)
 {
     int64_t classes;
@@ -241,6 +252,7 @@ static int make_model(run *r)
     TRY(check(jem_config_set_i64(r->config, "model.height", r->data.height)));
     TRY(check(jem_config_set_i64(r->config, "model.width", r->data.width)));
     TRY(check(jem_model_create(&r->model, r->context, r->config)));
+    TRY(check_momentum(r));
     if (source) TRY(variants_begin(source, r->model));
     jem_model_destroy(source);
     TRY(model_tell_precision(r->model, r->config));

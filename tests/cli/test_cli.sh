@@ -123,6 +123,9 @@ fails 1 'y.npy: is int64 \[3\], expected float32 \[n,1,12,12\]' "$jem" score --m
 fails 1 'x.npy: is float32' "$jem" score --model $model --input x.npy --labels x.npy
 labels high.npy 1 2 12
 fails 1 'label 2 is 12, expected 0..9' "$jem" score --model $model --input x.npy --labels high.npy
+fails 2 'labels has no effect on --logits' "$jem" score --model $model --input x.npy --labels y.npy --logits v.npy
+fails 2 'json has no effect with --logits' "$jem" score --model $model --input x.npy --energy v.npy --json
+[ -e v.npy ] && bad "v.npy after a failure"
 fails 1 'no.npy' "$jem" score --model $model --input no.npy
 fails 1 'none/e.npy' "$jem" score --model $model --input x.npy --energy none/e.npy
 

@@ -122,7 +122,7 @@ fails 2 "unknown key 'modl.precision'" "$jem" eval accuracy "$@" --modl.precisio
 
 # ---- what training held out ----
 "$jem" train --data glyphs:size=12,limit=60 --iterations 30 --set sampler.steps=1 loader.batch=16 \
-    sampler.buffer=20 sampler.clamp=1 trainer.px=0 optimizer.rate=5e-3 trainer.validation=20 trainer.validate_every=30 trainer.seed=5 loader.seed=0 --output run >out 2>err || bad "train: $(cat err)"
+    sampler.clamp=1 trainer.px=0 optimizer.rate=5e-3 trainer.validation=20 trainer.validate_every=30 trainer.seed=5 loader.seed=0 --output run >out 2>err || bad "train: $(cat err)"
 works '"images": 20' "$jem" calibrate --model run/model.safetensors --data glyphs:size=12,limit=60 \
     --held-out
 # The same images: with no temperature fitted yet, the likelihood that training measured.
@@ -143,7 +143,7 @@ grep -q 'as many images' err && bad "test images are taken for those of training
 
 # A run without validation held none out, and says so.
 "$jem" train --data glyphs:size=12,limit=60 --iterations 30 --set sampler.steps=1 loader.batch=16 \
-    sampler.buffer=20 trainer.px=0 optimizer.rate=5e-3 --output all >out 2>err || bad "train: $(cat err)"
+    trainer.px=0 optimizer.rate=5e-3 --output all >out 2>err || bad "train: $(cat err)"
 works '^  held_out *0 of 60 images, seed 0' "$jem" info all/model.safetensors
 works '"images": 60' "$jem" calibrate --model all/model.safetensors --data glyphs:size=12,limit=60
 grep -q '^warning: .*as many images as all/model.safetensors was trained on.*--split test' err ||

@@ -13,6 +13,10 @@ grep -q '"explained_variance": 0\.' out || bad "starts: no share of variance: $(
 works '"rank": 0' "$jem" starts --model s.safetensors --remove --output r.safetensors
 cmp -s r.safetensors s.safetensors && bad "starts --remove left them"
 fails 2 'one of --data and --remove' "$jem" starts --model s.safetensors
+for void in sampler.start_rank=3 dataset.limit=9 sampler.seed=2; do
+    fails 2 "${void%=*} has no effect with --remove" "$jem" starts --model s.safetensors --remove --$void
+done
+fails 2 'starts reads no sampler.steps' "$jem" starts --model s.safetensors --data glyphs --sampler.steps=3
 fails 1 'none/s' "$jem" starts --model "$model" --data glyphs:limit=300 --output none/s.safetensors
 fails 1 'class . has no images' "$jem" starts --model "$model" --data glyphs:limit=5 --output t.safetensors
 [ -e t.safetensors ] && bad "a model after a failure"
@@ -135,7 +139,29 @@ fails 2 'captions is for pictures' "$jem" sample --model "$model" --captions --o
 for key in sampler.buffer sampler.conditional; do
     fails 2 "decides $key itself" "$jem" sample --model "$model" --$key=1 --output e.png
 done
-works 'mode restart' "$jem" sample --help
+works 'mode start' "$jem" sample --help
+for key in sampler.restart sampler.start_rank; do
+    fails 2 "decides $key itself, or does without" "$jem" sample --model "$model" --$key=1 --output e.png
+done
+# void COMPLAINT OPTION...
+void()
+{
+    word=$1
+    shift
+    fails 2 "$word" "$jem" sample --model "$model" --steps 0 --count 2 --output e.png "$@"
+}
+void 'dataset.limit has no effect without --data' --dataset.limit=9
+void 'sampler.start_images has no effect without --data' --sampler.start_images=9
+void 'dataset.resize scales the images of png:DIR; glyphs:limit=40 has' --data glyphs:limit=40 --dataset.resize=28
+void 'noise_after_clamp has no effect with sampler.clamp=0' --noise-after-clamp
+void 'sampler.start has no effect beside --start' --start-from uniform --sampler.start=gaussian
+void 'sampler.start has no effect beside --start' --buffer x.npy --sampler.start=gaussian
+void 'strip-chains: got 13, expected at most 12' --strip s.png --strip-chains 13
+works '' "$jem" sample --model "$model" --as-trained --steps 0 --count 2 --noise-after-clamp \
+    --start-from uniform --sampler.start=uniform --output f.png
+# A picture that cannot be is told before chains that would take hours.
+fails 1 'too.png: 8000 images make a picture of .* pixels, expected at most 32767' "$jem" sample --model "$model" \
+    --steps 1 --per-class 800 --captions --output too.png
 fails 2 'strip.*expected a name' "$jem" sample --model "$model" --strip s.gif --output e.png
 [ -e e.png ] && bad "e.png after a failure"
 ls | grep -q 'tmp\|~' && bad "a temporary file stays: $(ls)"

@@ -71,10 +71,27 @@ for setting in trainer.snapshot_every=5 trainer.response_rate=1 trainer.response
     no_effect trainer.retries=0 $setting --retries 0
 done
 for setting in sampler.start_images=9 sampler.start_rank=2; do no_effect sampler.start=uniform $setting; done
+for setting in sampler.buffer=9 sampler.restart=0.1 sampler.start_rank=2 trainer.energy_penalty=0.1 \
+    trainer.gap_limit=5; do
+    no_effect 'trainer.px=0 and trainer.pxy=0' $setting --preset mnist --trainer.px=0
+done
+for setting in trainer.px_batch=9 trainer.px_augment=1; do
+    no_effect trainer.px=0 $setting --preset mnist --trainer.px=0 --trainer.pxy=1
+done
+for setting in trainer.validate_every=5 trainer.best=nll; do no_effect trainer.validation=0 $setting; done
+no_effect 'trainer.guard_energy=0 and .* and trainer.guard_distance=0' trainer.guard_patience=2
+no_effect trainer.decay_at= trainer.decay=0.5
+no_effect sampler.clamp=0 sampler.noise_after_clamp=1
+for settings in '' '--preset mnist' '--model.norm=layer'; do
+    fails 2 'norm_momentum has no effect without batch norm' "$jem" train --data $data --iterations 1 \
+        --output other5 $settings --model.norm_momentum=0.5
+done
 [ -e other5/metrics.jsonl ] && bad "trained although a setting is void"
 fails 2 'trainer.rate_end has no effect with trainer.schedule=step$' "$jem" train --data $data --iterations 9 \
     --output tuned --resume --trainer.rate_end=0.1
-works 'accuracy' "$jem" train --data $data $tiny --preset jem --output plain --set model.architecture=network \
+# A classifier: chains are none in training, and the 0 that says so may be given.
+works 'accuracy' "$jem" train --data $data --preset jem --output plain --sampler.steps=2 --set loader.batch=8 \
+    trainer.energy_penalty=0 trainer.retries=0 trainer.px_batch=0 model.architecture=network \
     'model.network=convolution 0 a 4 3 2 1; norm 1 b batch; silu 2; linear 3 c 8' model.norm_momentum=0.5 \
     trainer.decay_at="$(seq -s , 400)" trainer.warmup=0 trainer.px=0 --iterations 1
 works 'training.*trainer.decay_at=1,2,.*,399,400 ' "$jem" info plain/model.safetensors # whole
