@@ -52,7 +52,7 @@ static const command attack = {
     attacking,
     COUNT(attacking),
     &given.settings,
-    "attack refine sampler dataset context"};
+    "attack refine sampler dataset context !attack.bisections" NOT_OF_CHAINS};
 static const command distance = {
     "eval distance",
     "How far the nearest misclassified image is that attacks find by bisection, per image:\n"
@@ -61,7 +61,7 @@ static const command distance = {
     searching,
     COUNT(searching),
     &given.settings,
-    "attack refine sampler dataset context"};
+    "attack refine sampler dataset context" NOT_OF_CHAINS};
 
 /* Numbers or fractions with commas between. */
 static int parse_eps(double *eps, int64_t *count, int64_t most)
@@ -86,19 +86,27 @@ static int parse_eps(double *eps, int64_t *count, int64_t most)
     return CODE_USAGE;
 }
 
+/* From one start without random numbers there is one way. */
+static int64_t runs_of(const jem_config *config)
+{
+    int64_t restarts = 0, random_start = 0, refined = 0;
+    jem_config_get_i64(config, "attack.restarts", &restarts);
+    jem_config_get_i64(config, "attack.random_start", &random_start);
+    jem_config_get_i64(config, "attack.refined", &refined);
+    return random_start || refined ? restarts : 1;
+}
+
 static void print_settings(json *out, const jem_config *config)
 {
     char norm[16] = "";
-    int64_t restarts = 0, random_start = 0, refined = 0;
+    int64_t random_start = 0, refined = 0;
     jem_config_get_str(config, "attack.norm", norm, sizeof norm);
-    jem_config_get_i64(config, "attack.restarts", &restarts);
     jem_config_get_i64(config, "attack.random_start", &random_start);
     jem_config_get_i64(config, "attack.refined", &refined);
     json_text(out, "norm", norm);
     eval_setting(out, config, "attack.steps", "steps");
     eval_setting(out, config, "attack.step_size", "step_size");
-    /* From one start without random numbers there is one way. */
-    json_integer(out, "restarts", random_start || refined ? restarts : 1);
+    json_integer(out, "restarts", runs_of(config));
     json_flag(out, "random_start", random_start != 0);
     eval_setting(out, config, "attack.seed", "seed");
     json_flag(out, "refined", refined != 0);
@@ -123,7 +131,7 @@ static int check_given(const eval_work *w)
     TRY(check(jem_config_get_i64(w->config, "attack.refined", &refined)));
     if (given.as_trained && !refined)
         return options_exclude("--as-trained has no effect with attack.refined=0");
-    TRY(effect_check(&given.settings, w->config, EFFECT_ATTACK));
+    TRY(effect_check(&given.settings, w->config, EFFECT_ATTACK | EFFECT_CHAIN));
     TRY(images_check_classes(&w->set, w->model));
     if (!mine.output || has_suffix(mine.output, ".npy") || has_suffix(mine.output, ".png"))
         return 0;
@@ -171,19 +179,18 @@ static const char *label_of(const jem_config *config)
                               : "eps, L2, in input units ([-1,1] has 2)";
 }
 
-static int draw(const eval_work *w, const char *how, const double *x, const double *y, int64_t n)
+static int draw(const eval_work *w, const char *of, const char *label, const char *how,
+                const double *x, const double *y, int64_t n)
 {
     char title[300], what[160];
-    int64_t steps = 0, restarts = 0, refined = 0;
+    int64_t steps = 0, runs = runs_of(w->config), refined = 0;
     if (!given.picture) return 0;
     jem_config_get_i64(w->config, "attack.steps", &steps);
-    jem_config_get_i64(w->config, "attack.restarts", &restarts);
     jem_config_get_i64(w->config, "attack.refined", &refined);
-    snprintf(what, sizeof what, "%s, %" PRId64 " steps, %" PRId64 " run%s%s", how, steps, restarts,
-             restarts == 1 ? "" : "s", refined ? ", refined" : "");
-    snprintf(title, sizeof title, "Robust accuracy on %.200s", w->set.name);
-    const plot_panel panel = {what, label_of(w->config), "robust accuracy", {{NULL, x, y, n}}, 1, 0,
-                              1.02};
+    snprintf(what, sizeof what, "%s, %" PRId64 " steps, %" PRId64 " run%s%s", how, steps, runs,
+             runs == 1 ? "" : "s", refined ? ", refined" : "");
+    snprintf(title, sizeof title, "%s on %.200s", of, w->set.name);
+    const plot_panel panel = {what, label_of(w->config), label, {{NULL, x, y, n}}, 1, 0, 1.02};
     return plot_lines(given.picture, title, &panel, 1);
 }
 
@@ -211,7 +218,7 @@ static int attack_all(eval_work *w, const double *eps, int64_t count, int32_t *r
     json_close(&out, ']');
     eval_end(&out);
     TRY(save_images(w, moved));
-    return draw(w, "gradient descent", eps, accuracy, count);
+    return draw(w, "Robust accuracy", "robust accuracy", "gradient descent", eps, accuracy, count);
 }
 
 static int run_attack(eval_work *w)
@@ -262,7 +269,7 @@ static int draw_shares(const eval_work *w, double eps, const float *sorted, int6
         while (i < found && sorted[i] <= x[p]) i++;
         y[p] = 1 - (double)i / (double)w->set.count;
     }
-    return draw(w, "by distances found", x, y, POINTS);
+    return draw(w, "Distances found", "images that hold", "search by bisection", x, y, POINTS);
 }
 
 static int search(eval_work *w, double eps, float *distances, float *moved)

@@ -45,7 +45,7 @@ static const command ood = {
     rating,
     COUNT(rating),
     &given.settings,
-    "dataset context sampler"};
+    "dataset context sampler" NOT_OF_CHAINS};
 static const command roc = {"eval roc",
                             "The ROC curve of a score: share of --ood and of --data that pass\n"
                             "each threshold. Straight lines join the points.",
@@ -53,7 +53,7 @@ static const command roc = {"eval roc",
                             tracing,
                             COUNT(tracing),
                             &given.settings,
-                            "dataset context sampler"};
+                            "dataset context sampler" NOT_OF_CHAINS};
 static const command histograms = {"eval histograms",
                                    "How many images of --data and of --ood have a score in each\n"
                                    "of equal bins.",
@@ -61,7 +61,7 @@ static const command histograms = {"eval histograms",
                                    counting,
                                    COUNT(counting),
                                    &given.settings,
-                                   "dataset context sampler"};
+                                   "dataset context sampler" NOT_OF_CHAINS};
 
 /* One score of both sets. */
 typedef struct pair {
@@ -93,34 +93,56 @@ static int score_pair(comparison *c, pair *p)
         jem_eval_ood(p->in, p->n, p->out, p->m, &p->auroc, &p->aupr_in, &p->aupr_out, &p->fpr95));
 }
 
-static int score_all(comparison *c)
+/* Whether it is one of them. */
+static int is_score(const char *name, size_t length)
 {
-    const char *at = mine.scores ? mine.scores : "log_px";
-    if (!strcmp(at, "all")) at = all_scores;
-    if (!*at || *at == ',') {
-        fail("--score: expected names of scores, or all");
-        return CODE_USAGE;
+    for (const char *at = all_scores; *at;) {
+        size_t n = strcspn(at, ",");
+        if (n == length && !strncmp(at, name, n)) return 1;
+        at += n + (at[n] == ',');
     }
-    while (*at) {
+    return 0;
+}
+
+/* Before minutes of work. */
+static int read_names(comparison *c, const char *names)
+{
+    for (const char *at = names; *at || !c->count;) {
         size_t length = strcspn(at, ",");
-        pair *p = &c->pairs[c->count];
+        if (!is_score(at, length)) {
+            fail("--score: got '%.*s', expected %s, or all", (int)length, at, all_scores);
+            return CODE_USAGE;
+        }
         if (c->count == MOST_SCORES) {
             fail("--score: got more than %d names", MOST_SCORES);
             return CODE_USAGE;
         }
-        snprintf(p->name, sizeof p->name, "%.*s", (int)length, at);
-        c->count++;
-        TRY(score_pair(c, p));
+        snprintf(c->pairs[c->count++].name, sizeof c->pairs[0].name, "%.*s", (int)length, at);
         at += length + (at[length] == ',');
     }
     return 0;
 }
 
-static int with_scores(eval_work *w, int (*then)(comparison *))
+static int prepare(comparison *c, int64_t drawn)
+{
+    const eval_work *w = c->work;
+    const char *names = mine.scores ? mine.scores : "log_px";
+    if (!strcmp(names, "all")) names = all_scores;
+    TRY(read_names(c, names));
+    if (given.picture && c->count > drawn) {
+        fail("--picture: draws at most %" PRId64 " scores, got %" PRId64, drawn, c->count);
+        return CODE_USAGE;
+    }
+    TRY(effect_chain(&given.settings, w->config, given.as_trained, names));
+    return images_open_ood(&c->other, w->context, mine.ood, w->config, NULL, &w->set);
+}
+
+/* drawn: the most scores that a picture shows. */
+static int with_scores(eval_work *w, int64_t drawn, int (*then)(comparison *))
 {
     comparison c = {.work = w};
-    int code = images_open_ood(&c.other, w->context, mine.ood, w->config, NULL, &w->set);
-    if (!code) code = score_all(&c);
+    int code = prepare(&c, drawn);
+    for (int64_t i = 0; !code && i < c.count; i++) code = score_pair(&c, &c.pairs[i]);
     if (!code) code = then(&c);
     for (int64_t i = 0; i < c.count; i++) {
         free(c.pairs[i].in);
@@ -192,7 +214,7 @@ static int rate(comparison *c)
 
 static int run_ood(eval_work *w)
 {
-    return with_scores(w, rate);
+    return with_scores(w, MOST_SCORES, rate);
 }
 
 /* ---- roc ---- */
@@ -242,10 +264,6 @@ static int draw_curves(const comparison *c)
 
 static int trace_all(comparison *c)
 {
-    if (given.picture && c->count > CURVES) {
-        fail("--picture: draws at most %d scores, got %" PRId64, CURVES, c->count);
-        return CODE_USAGE;
-    }
     for (int64_t i = 0; i < c->count; i++) TRY(trace(&c->pairs[i]));
     print_pairs(c, print_points);
     return draw_curves(c);
@@ -253,7 +271,7 @@ static int trace_all(comparison *c)
 
 static int run_roc(eval_work *w)
 {
-    return with_scores(w, trace_all);
+    return with_scores(w, CURVES, trace_all);
 }
 
 /* ---- histograms ---- */
@@ -302,7 +320,7 @@ static int run_histograms(eval_work *w)
         fail("--bins: got %" PRId64 ", expected 1..%d", mine.bins, MOST_BINS);
         return CODE_USAGE;
     }
-    return with_scores(w, count_all);
+    return with_scores(w, MOST_SCORES, count_all);
 }
 
 /* ---- Commands ---- */

@@ -138,7 +138,7 @@ for other in letters:limit=20 noise:limit=20 uniform constant interpolations; do
 done
 works '"score": "log_px"' "$jem" eval ood --model $model --data $data --ood uniform --picture h.png
 [ -s r.png ] && [ -s h.png ] || bad "no pictures of eval"
-fails 1 'unknown score' "$jem" eval ood --model $model --data $data --ood uniform --score best
+fails 2 "score: got 'best', expected log_px" "$jem" eval ood --model $model --data $data --ood uniform --score best
 fails 2 'ood is missing' "$jem" eval ood --model $model --data $data
 fails 2 'did you mean accuracy' "$jem" eval acuracy --model $model --data $data
 fails 1 'no/where' "$jem" eval accuracy --model $model --data idx:no/where

@@ -21,7 +21,9 @@ set -- --model "$shipped" --data glyphs --limit 20
 # ---- scores ----
 for score in log_px max_softmax max_logit neg_entropy mass refine_log_px refine_distance \
     refine_mass; do
-    works '"auroc": [01]' "$jem" eval ood "$@" --ood uniform --score $score --json --sampler.steps=2
+    steps=
+    case $score in refine_*) steps=--sampler.steps=2 ;; esac
+    works '"auroc": [01]' "$jem" eval ood "$@" --ood uniform --score $score --json $steps
     grep -q "\"score\": \"$score\"" out || bad "score $score: $(cat out)"
 done
 works '"auroc"' "$jem" eval ood "$@" --ood letters:limit=20 --score refine_log_px --as-trained \
@@ -30,7 +32,25 @@ cp out trained
 works '"auroc"' "$jem" eval ood "$@" --ood letters:limit=20 --score refine_log_px --sampler.steps=3 \
     --json
 cmp -s out trained && bad "--as-trained changes nothing"
-fails 1 'refine_distance' "$jem" eval ood "$@" --ood uniform --score refine
+# Names are read before anything is scored.
+for names in refine mass,foo ,mass ''; do
+    fails 2 'score: got .*refine_distance.* or all' "$jem" eval ood "$@" --ood nowhere --score "$names"
+done
+for void in --sampler.steps=3 --as-trained; do
+    for what in ood roc histograms; do
+        fails 2 'has no effect with the score mass,log_px: refine_log_px' "$jem" eval $what "$@" --ood uniform \
+            --score mass,log_px $void
+    done
+    fails 2 'has no effect with the score log_px' "$jem" calibrate "$@" $void --output v.safetensors
+done
+for key in temperature threshold images; do
+    fails 2 "decides calibration.$key itself" "$jem" calibrate "$@" --calibration.$key=3 --output v.safetensors
+done
+[ -e v.safetensors ] && bad "calibrated with a void setting"
+for key in mode restart start start_rank buffer; do
+    fails 2 "decides sampler.$key itself, or does without" "$jem" eval refine "$@" --sampler.$key=1
+done
+fails 2 'noise_after_clamp has no effect with sampler.clamp=0' "$jem" eval refine "$@" --sampler.noise_after_clamp=1
 
 # ---- calibrate, and decide ----
 works '"temperature": 0\.' "$jem" calibrate --model "$shipped" --data glyphs:seed=3,limit=200 --split test \
@@ -84,6 +104,13 @@ for void in --copies=2 --refine.noise=0.1 --sampler.steps=3 --as-trained; do
         fails 2 'has no effect with attack.refined=0' "$jem" eval $what "$@" --limit 2 --eps 0.1 $void
     done
 done
+fails 2 'decides attack.bisections itself' "$jem" eval attack "$@" --eps 0.1 --attack.bisections=3
+# One run without random starts, whatever the restarts: the picture says so, too.
+for runs in 1 3; do
+    works '"restarts": 1,' "$jem" eval attack "$@" --limit 2 --eps 0.1 --steps 1 --attack.random_start=0 \
+        --restarts $runs --picture runs$runs.svg --json
+done
+same runs1.svg runs3.svg
 works '"median": [0-9]' "$jem" eval distance "$@" --limit 8 --eps 1.5 --steps 6 --bisections 3 \
     --picture d.png --output d.png
 works '"accuracy_refined": [01]' "$jem" eval refine "$@" --as-trained --steps 2 --copies 2 \
@@ -110,6 +137,11 @@ fails 2 'one of --samples and --features' "$jem" eval frechet "$@"
 fails 2 'one of --data and --reference' "$jem" eval frechet --model "$shipped" --samples x.npy
 fails 2 'model is missing' "$jem" eval frechet --data glyphs --samples x.npy
 fails 1 'expected float32 \[n,d\]' "$jem" eval frechet --features x.npy --reference x.npy
+no_model='has no effect with --'
+fails 2 "model $no_model" "$jem" eval frechet --model "$shipped" --features x.npy --reference x.npy
+fails 2 "dataset.limit $no_model" "$jem" eval frechet --features x.npy --reference x.npy --limit 3
+fails 2 "model.precision $no_model" "$jem" eval inception --probabilities x.npy --precision f32
+fails 2 'dataset.limit has no effect without a SOURCE' "$jem" eval inception --model "$shipped" --samples x.npy --limit 3
 fails 1 '13 parts' "$jem" eval inception --model "$shipped" --samples x.npy --parts 13
 for file in t.pdf roc.png h.svg a.png d.png r.png; do
     [ -s $file ] || bad "no $file"
