@@ -24,7 +24,7 @@ fi
 model="$run/model.safetensors"
 echo
 # number NAME: the first number of that name in JSON.
-number() { grep -o "\"$1\": *[0-9.]*" | head -1 | sed 's/.*: *//'; }
+number() { grep -o "\"$1\": *[-0-9.e+]*" | head -1 | sed 's/.*: *//'; }
 calibration=$("$jem" eval calibration --model "$model" --data glyphs --json)
 echo "2000 test digits: accuracy $(echo "$calibration" | number accuracy), ECE $(echo "$calibration" | number ece)"
 for ood in letters interpolations uniform; do

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The jem command as a user runs it: test_cli.sh PATH/TO/jem
 jem=$1
+page=$(cd "$(dirname "$0")/../../examples/cli" && pwd)/jem.1
 . "$(dirname "$0")/common.sh"
 
 # ---- help ----
@@ -20,6 +21,27 @@ fails 2 "nearest is 'sampler.steps'" "$jem" train --data glyphs --output none --
 fails 2 'sampler.noise.*expected 0' "$jem" train --data glyphs --output none --sampler.noise=-1
 fails 2 'expected key=value' "$jem" train --data glyphs --output none --set sampler.noise
 rm -rf none
+
+# ---- numbers that examples/quickstart.sh tells ----
+eval "$(grep '^number()' "$(dirname "$page")/../quickstart.sh")"
+[ "$(echo '{"ece": 9.5e-05, "nll": -1}' | number ece)" = 9.5e-05 ] || bad "quickstart.sh: a number without its exponent"
+
+# ---- the man page has every option, in the command's section or among those of several ----
+# described COMMAND SECTION
+described()
+{
+    sed -n "/^\\.SS $2\$/,/^\\.S[SH] /p; /^\\.SS Options of several/,/^\\.S[SH] /p" "$page" |
+        sed 's/\\-/-/g' | grep -oe '--[a-z][a-z-]*' >there
+    "$jem" $1 --help | sed -n 's/^  \(--[a-z-]*\).*/\1/p' >options
+    [ -s options ] || bad "no options of jem $1"
+    grep -vxFf there options >lacking && bad "man page: jem $1 without" $(cat lacking)
+}
+for command in train calibrate score sample starts report pack info; do
+    described $command "jem $command"
+done
+for measure in $("$jem" eval --help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
+    described "eval $measure" 'jem eval'
+done
 
 # ---- training: broken and unbroken runs give the same model ----
 data=glyphs:size=12,limit=60
