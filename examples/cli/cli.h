@@ -23,15 +23,16 @@ enum { CODE_FAILED = 1, CODE_USAGE = 2, CODE_INTERRUPTED = 130 };
 
 /* "FOLDER/NAME", cut to the capacity. */
 void join(char *path, size_t capacity, const char *folder, const char *name);
-/* The same of a file that a run is to write: a link of that name gives way, what it leads to
-   stays. */
+/* The same of a file that a run is to write. A link of that name gives way, what it leads to stays:
+   one to a pipe or a device, which would be written to, at once, any other when the new file is
+   renamed. */
 void join_new(char *path, size_t capacity, const char *folder, const char *name);
 /* A new file to write, in place of a file or link of that name. NULL: errno says why. */
 FILE *file_create(const char *path);
 int has_suffix(const char *path, const char *suffix);
 int is_file(const char *path); /* no pipe, folder or device */
-/* The name to write path's new content under before it is renamed. 1: path itself, which is no
-   file but, say, /dev/stdout. */
+/* The name to write path's new content under before it is renamed: one that nobody has, and no
+   other process takes. 1: path itself, which is no file but, say, /dev/stdout. */
 int beside_of(char *beside, size_t capacity, const char *path);
 
 /* ---- text.c ---- */
@@ -300,8 +301,8 @@ int metrics_open(metrics *m, const char *folder, const jem_trainer *trainer);
 int metrics_write(metrics *m, const jem_trainer *trainer);
 int metrics_rollback(metrics *m, const jem_trainer *trainer);
 int metrics_close(metrics *m);
-/* Draws the curves of a whole run. */
-int metrics_plot(const char *path, const char *picture);
+/* Draws the curves of a whole run. drawn 0: the log holds no step, and nothing was written. */
+int metrics_plot(const char *path, const char *picture, int *drawn);
 
 /* ---- folder.c: the folder of a run ---- */
 
@@ -344,6 +345,7 @@ typedef struct report_run {
     const jem_config *config;
     const char *file; /* the model's, in the folder */
     const char *folder, *data, *test, *ood;
+    int curves; /* whether curves.png was drawn */
 } report_run;
 
 /* Pictures and summary.json in the folder, and a few lines on stdout. */

@@ -49,7 +49,8 @@ static int whole_file(const char *path, unsigned char **bytes, size_t *size)
     }
     if (file) fclose(file);
     if (!*bytes) return fail("%s: cannot read: %s", path, strerror(errno));
-    return 0;
+    if (*size == (size_t)end) return 0;
+    return fail("%s: cannot read: got %zu bytes, expected %ld", path, *size, end);
 }
 
 /* Beside the file first, so that the picture stays whole. */
@@ -57,7 +58,7 @@ static int write_parts(const char *path, const unsigned char *bytes, size_t size
                        const unsigned char *chunk, size_t length)
 {
     char beside[4300];
-    snprintf(beside, sizeof beside, "%s~", path);
+    beside_of(beside, sizeof beside, path);
     FILE *file = file_create(beside);
     int bad = !file || fwrite(bytes, 1, HEAD, file) != HEAD ||
               fwrite(chunk, 1, length, file) != length ||

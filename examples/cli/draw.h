@@ -20,7 +20,7 @@ extern const colour palette[PALETTE], ink, soft, grid;
 typedef struct page {
     cairo_t *cr;
     const char *path; /* the file to be */
-    char beside[4200];
+    char beside[4300];
 } page;
 
 /* White, with the title at the top left unless it is NULL. */

@@ -16,7 +16,8 @@ void join_new(char *path, size_t capacity, const char *folder, const char *name)
 {
     struct stat info;
     join(path, capacity, folder, name);
-    if (!lstat(path, &info) && S_ISLNK(info.st_mode)) unlink(path);
+    if (lstat(path, &info) || !S_ISLNK(info.st_mode)) return;
+    if (!stat(path, &info) && !S_ISREG(info.st_mode)) unlink(path);
 }
 
 FILE *file_create(const char *path)
@@ -43,6 +44,10 @@ int beside_of(char *beside, size_t capacity, const char *path)
 {
     struct stat info;
     int in_place = !stat(path, &info) && !S_ISREG(info.st_mode);
-    snprintf(beside, capacity, "%s%s", path, in_place ? "" : ".tmp");
+    snprintf(beside, capacity, "%s", path);
+    for (int i = 0; !in_place && i < 1000; i++) {
+        snprintf(beside, capacity, "%s.%ld.%d.tmp", path, (long)getpid(), i);
+        if (lstat(beside, &info) && errno == ENOENT) break;
+    }
     return in_place;
 }

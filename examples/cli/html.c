@@ -52,13 +52,13 @@ void html_text(const html *page, const char *text)
 
 int html_begin(html *page, const char *path, const char *title)
 {
-    char beside[4300];
     const char *tmp = getenv("TMPDIR");
     *page = (html){.file = NULL};
     snprintf(page->folder, sizeof page->folder, "%s/jem-report-XXXXXX", tmp ? tmp : "/tmp");
     if (!mkdtemp(page->folder))
         return fail("%s: cannot make a folder: %s", page->folder, strerror(errno));
-    page->file = beside_of(beside, sizeof beside, path) ? fopen(path, "w") : file_create(beside);
+    page->file = beside_of(page->beside, sizeof page->beside, path) ? fopen(path, "w")
+                                                                    : file_create(page->beside);
     if (!page->file) {
         rmdir(page->folder);
         return fail("%s: cannot open: %s", path, strerror(errno));
@@ -73,13 +73,13 @@ int html_begin(html *page, const char *path, const char *title)
 
 int html_end(html *page, const char *path)
 {
-    char beside[4300], drawing[4400];
+    char drawing[4400];
     fputs("</body>\n</html>\n", page->file);
     int bad = ferror(page->file);
-    int in_place = beside_of(beside, sizeof beside, path);
-    if (fclose(page->file) || bad || (!in_place && rename(beside, path))) {
+    int in_place = !strcmp(page->beside, path);
+    if (fclose(page->file) || bad || (!in_place && rename(page->beside, path))) {
         bad = fail("%s: cannot write: %s", path, strerror(errno));
-        if (!in_place) unlink(beside);
+        if (!in_place) unlink(page->beside);
     }
     for (int64_t i = 0; i < page->drawn; i++) {
         snprintf(drawing, sizeof drawing, "%s/%" PRId64 ".png", page->folder, i);

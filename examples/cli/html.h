@@ -8,6 +8,7 @@
 
 typedef struct html {
     FILE *file;
+    char beside[4300]; /* what it is written to, before it is renamed */
     char folder[4200]; /* for pictures that are drawn for the page: removed at its end */
     int64_t drawn;
 } html;

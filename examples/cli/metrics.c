@@ -204,10 +204,11 @@ static int has(const columns_read *c, int column)
     return 0;
 }
 
-int metrics_plot(const char *path, const char *picture)
+int metrics_plot(const char *path, const char *picture, int *drawn)
 {
     columns_read c = {.count = 0};
     FILE *file = fopen(path, "r");
+    *drawn = 0;
     if (!file) return fail("%s: cannot open: %s", path, strerror(errno));
     int code = read_columns(&c, file);
     fclose(file);
@@ -242,7 +243,10 @@ int metrics_plot(const char *path, const char *picture)
          1.02},
     };
 #undef SERIES
-    if (!code && c.count) code = plot_lines(picture, "Training", panels, COUNT(panels));
+    if (!code && c.count) {
+        code = plot_lines(picture, "Training", panels, COUNT(panels));
+        *drawn = !code;
+    }
     for (int i = 0; i < COLUMNS; i++) free(c.values[i]);
     return code;
 }

@@ -108,8 +108,7 @@ static cairo_surface_t *surface_of(const char *path, const char *beside, double 
 int page_begin(page *p, const char *path, double width, double height, const char *title)
 {
     p->path = path;
-    /* cairo opens by name, and would follow a link. */
-    if (!beside_of(p->beside, sizeof p->beside, path)) unlink(p->beside);
+    beside_of(p->beside, sizeof p->beside, path);
     cairo_surface_t *surface = surface_of(path, p->beside, width, height);
     p->cr = cairo_create(surface);
     cairo_surface_destroy(surface); /* cr keeps it */

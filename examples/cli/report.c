@@ -280,9 +280,9 @@ static void print_summary(const report_run *run, const evaluation *e, const rati
                100 * metric_of(run->trainer, "best_accuracy"));
     printf("Written to %s:\n"
            "  model.safetensors  checkpoint.safetensors  metrics.jsonl  summary.json\n"
-           "  curves.png  reliability.png  scores.png  roc.png  samples.png  strip.png\n"
+           "  %sreliability.png  scores.png  roc.png  samples.png  strip.png\n"
            "  report.html: all of it on one page\n",
-           run->folder);
+           run->folder, run->curves ? "curves.png  " : "");
 }
 
 int report_write(const report_run *run)

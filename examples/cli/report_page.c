@@ -214,7 +214,8 @@ static void show_others(const html *page, const char *folder, const names *n)
 
 /* ---- Training ---- */
 
-/* Lines that tell of an event in place of a step, and the last line of a step. */
+/* Lines that tell of an event in place of a step, the first `most` of `count`, and the last line of
+   a step. */
 static void read_log(const char *path, tree *events, int64_t most, int64_t *count, tree *last)
 {
     FILE *file = fopen(path, "r");
@@ -226,8 +227,8 @@ static void read_log(const char *path, tree *events, int64_t most, int64_t *coun
         tree t;
         int is_event = strstr(line, "\"event\"") != NULL;
         if (!tree_parse(&t, line)) continue;
-        if (is_event && *count < most) {
-            events[(*count)++] = t;
+        if (is_event && (*count)++ < most) {
+            events[*count - 1] = t;
         } else if (!is_event) {
             tree_clear(last);
             *last = t;
@@ -239,8 +240,9 @@ static void read_log(const char *path, tree *events, int64_t most, int64_t *coun
     if (file) fclose(file);
 }
 
-static void show_events(const html *page, const tree *events, int64_t count)
+static void show_events(const html *page, const tree *events, int64_t most, int64_t count)
 {
+    int64_t shown = count < most ? count : most;
     fputs("<h3>Divergence</h3>\n", page->file);
     if (!count) {
         fputs("<p>No roll-back: no step of this run had to be taken again.</p>\n", page->file);
@@ -250,10 +252,12 @@ static void show_events(const html *page, const tree *events, int64_t count)
             "<p class=\"alarm\">Roll-backs to the last good state, each on with another noise "
             "seed: %" PRId64 "</p>\n",
             count);
+    if (count > shown)
+        fprintf(page->file, "<p class=\"soft\">The first %" PRId64 " of them.</p>\n", shown);
     fputs("<table><tr><th>event</th><th class=\"n\">diverged at step</th><th class=\"n\">back to "
           "step</th><th>reason</th></tr>\n",
           page->file);
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < shown; i++) {
         const char *what = tree_text(&events[i], "event"), *why = tree_text(&events[i], "reason");
         fputs("<tr><td>", page->file);
         html_text(page, what ? what : "");
@@ -272,23 +276,24 @@ static void show_training(html *page, const char *folder)
     char log[4300], curves[4400];
     tree *events = allocate(MOST, sizeof *events), last;
     int64_t count;
+    int drawn;
     if (!events || !exists(folder, "metrics.jsonl", log, sizeof log)) {
         free(events);
         return;
     }
     html_section(page, "Training");
     html_drawing(page, curves, sizeof curves);
-    if (!metrics_plot(log, curves))
+    if (!metrics_plot(log, curves, &drawn) && drawn)
         html_picture(page, curves, "Faint: single steps; strong: their running mean.", 1);
     read_log(log, events, MOST, &count, &last);
-    show_events(page, events, count);
+    show_events(page, events, MOST, count);
     if (last.kind == TREE_OBJECT) {
         fputs("<details><summary>Metrics of the last step</summary>\n", page->file);
         show_tree(page, &last);
         fputs("</details>\n", page->file);
     }
     tree_clear(&last);
-    for (int64_t i = 0; i < count; i++) tree_clear(&events[i]);
+    for (int64_t i = 0; i < MOST; i++) tree_clear(&events[i]);
     free(events);
 }
 
@@ -376,13 +381,15 @@ int report_page(const char *folder, const char *title, const char *output)
 static int draw_curves(void)
 {
     char log[4300];
+    int drawn;
     const char *of = given.curves;
     if (!has_suffix(of, ".png") && !has_suffix(of, ".pdf") && !has_suffix(of, ".svg")) {
         fail("--curves: got '%s', expected a name that ends in .png, .pdf or .svg", given.curves);
         return CODE_USAGE;
     }
     join(log, sizeof log, given.folder, "metrics.jsonl");
-    TRY(metrics_plot(log, given.curves));
+    TRY(metrics_plot(log, given.curves, &drawn));
+    if (!drawn) return fail("--curves: %s holds no steps", log);
     printf("Written to %s\n", given.curves);
     return 0;
 }

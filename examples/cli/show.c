@@ -47,13 +47,20 @@ static void cell(const html *page, const tree *t)
     fputs("</td>", page->file);
 }
 
+/* Each cell is looked for among all keys of its row: with few columns that is linear in what the
+   file holds. */
 static void show_matrix(const html *page, const tree *t)
 {
+    enum { COLUMNS = 100 };
     const tree *first = &t->items[0];
+    int64_t columns = first->count < COLUMNS ? first->count : COLUMNS;
     char room[128];
+    if (first->count > columns)
+        fprintf(page->file, "<p class=\"soft\">The first %" PRId64 " of %" PRId64 " columns.</p>\n",
+                columns, first->count);
     fputs("<table><tr>", page->file);
     if (t->kind == TREE_OBJECT) fputs("<th></th>", page->file);
-    for (int64_t j = 0; j < first->count; j++) {
+    for (int64_t j = 0; j < columns; j++) {
         fputs(first->items[j].kind == TREE_TEXT ? "<th>" : "<th class=\"n\">", page->file);
         html_text(page, html_label(first->items[j].key, room, sizeof room));
         fputs("</th>", page->file);
@@ -66,7 +73,7 @@ static void show_matrix(const html *page, const tree *t)
             html_text(page, t->items[i].key);
             fputs("</th>", page->file);
         }
-        for (int64_t j = 0; j < first->count; j++)
+        for (int64_t j = 0; j < columns; j++)
             cell(page, tree_find(&t->items[i], first->items[j].key));
         fputs("</tr>\n", page->file);
     }

@@ -418,10 +418,11 @@ static int interrupted(run *r)
 static int diverged(run *r)
 {
     char picture[4200], reason[1024];
+    int drawn;
     jem_last_error(reason, sizeof reason);
     join_new(picture, sizeof picture, given.output, "curves.png");
     TRY(saver_save(&saves));
-    metrics_plot(r->log.path, picture);
+    metrics_plot(r->log.path, picture, &drawn);
     return fail("%s; the state after step %" PRId64 " is kept in %s; a larger "
                 "trainer.energy_penalty, a lower optimizer.rate or more sampler.steps may help",
                 reason, r->step, r->checkpoint);
@@ -478,7 +479,7 @@ static int finish(run *r)
                          .test = given.test ? given.test : given.data,
                          .ood = given.ood};
     join_new(picture, sizeof picture, given.output, "curves.png");
-    if (!r->log.lost) TRY(metrics_plot(r->log.path, picture));
+    if (!r->log.lost) TRY(metrics_plot(r->log.path, picture, &report.curves));
     TRY(variants_judged(&copy, &report.file, r->trainer, r->config));
     if (copy) report.model = copy;
     int code = report_write(&report);

@@ -107,7 +107,7 @@ static char *string(const char **at)
 static tree *add(tree *t)
 {
     if (t->count == t->room) {
-        int64_t room = t->room ? 2 * t->room : 8;
+        int64_t room = t->room ? 2 * t->room : 1; /* most have few, and there may be many */
         tree *more = allocate(room, sizeof *more);
         if (!more) return NULL;
         if (t->count) memcpy(more, t->items, (size_t)t->count * sizeof *more);

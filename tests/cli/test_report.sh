@@ -53,6 +53,8 @@ same first.html second.html
 works '' "$jem" report run --title 'A <b> & c' --output third.html
 grep -q '<title>A &lt;b&gt; &amp; c</title>' third.html || bad "the title is not escaped"
 
+cp -r run whole_run
+
 # ---- captions: what a picture says of itself; classes that are not shown ----
 grep -q '<figcaption>100 chains of 20 steps (size 1, noise 0.01) from uniform noise; none left out<' run/report.html ||
     bad "samples.png: $(grep -o '<figcaption>[^<]*' run/report.html)"
@@ -145,6 +147,56 @@ whole odd/report.html >/dev/null
 for kind in png pdf svg; do works "curves.$kind" "$jem" report run --curves curves.$kind; done
 [ "$(head -c 4 curves.pdf)" = %PDF ] && grep -q '<svg' curves.svg || bad "curves: $(head -c 20 curves.pdf)"
 fails 2 'ends in .png, .pdf or .svg' "$jem" report run --curves curves.gif
+
+# Not of a log without steps, nor is an old picture taken for theirs.
+mkdir silent
+: >silent/metrics.jsonl
+printf old >silent/c.png
+fails 1 'curves: silent/metrics.jsonl holds no steps' "$jem" report silent --curves silent/c.png
+rm run/metrics.jsonl
+works '' "$jem" train --data glyphs:size=12,limit=60 --iterations 6 --resume --output run
+grep -q curves.png out && bad "curves that were not drawn are named"
+
+# ---- roll-backs without end: counted, the first ones shown ----
+python3 - <<'END'
+open('silent/metrics.jsonl', 'w').writelines('{"event": "rollback", "step": %d, "reason": "gap"}\n' % i for i in range(300))
+END
+works '' "$jem" report silent
+grep -q 'noise seed: 300<' silent/report.html && grep -q 'The first 200 of them' silent/report.html ||
+    bad "roll-backs: $(grep -A 1 Roll-backs silent/report.html)"
+[ "$(grep -c '>rollback<' silent/report.html)" = 200 ] || bad "not 200 roll-backs shown"
+
+# ---- small arrays without end, keys without end ----
+python3 - "$jem" <<'END' || bad "small arrays"
+import os, resource, subprocess, sys
+os.mkdir('many')
+open('many/a.json', 'w').write('[' + ','.join(['[0]'] * (1 << 18)) + ']')
+subprocess.run([sys.argv[1], 'report', 'many'], check=True, stdout=subprocess.DEVNULL)
+mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+asan = b'__asan_init' in open(sys.argv[1], 'rb').read()
+assert asan or mib < 120, '%d MiB for a file of 1 MiB' % mib
+os.mkdir('keys')
+open('keys/a.json', 'w').write('{"a": {"row": {' + ','.join('"%d": 1' % i for i in range(100000)) + '}}}')
+END
+works '' timeout 20 "$jem" report keys
+grep -q 'The first 100 of 100000 columns' keys/report.html || bad "columns that are left out are not told"
+
+# ---- links give way when the new file is whole; names beside it are left alone ----
+printf old >elsewhere.html
+ln -sf ../elsewhere.html evaluations/report.html
+(trap '' XFSZ; ulimit -f 8; exec "$jem" report evaluations >out 2>err) && bad "a limit on file sizes is not met"
+[ -L evaluations/report.html ] || bad "the link went although the report failed"
+taken="report.html.tmp report.html~ o.png.tmp o.png~ c.svg.tmp"
+for name in $taken; do printf mine >evaluations/$name; done
+works '' "$jem" report evaluations
+[ -f evaluations/report.html ] && [ ! -L evaluations/report.html ] || bad "the link stays"
+[ "$(cat elsewhere.html)" = old ] || bad "the link was followed"
+works '' "$jem" sample --model run/model.safetensors --count 2 --steps 1 --output evaluations/o.png
+works '' "$jem" report whole_run --curves evaluations/c.svg
+for name in $taken; do
+    [ "$(cat evaluations/$name)" = mine ] || bad "$name was taken for a temporary file"
+    rm -f evaluations/$name
+done
 
 # ---- what cannot be reported ----
 mkdir empty
