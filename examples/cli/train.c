@@ -70,31 +70,31 @@ typedef struct run {
 static jem_trainer *running;
 static volatile sig_atomic_t stopped;
 
+static const int caught[] = {SIGHUP, SIGINT, SIGTERM};
+
+/* A second one ends the program, for files are replaced only when whole; but a closing terminal
+   sends SIGHUP twice. */
 static void stop(int number)
 {
-    (void)number;
+    struct sigaction current;
+    for (int i = 1; number != SIGHUP && i < COUNT(caught); i++)
+        if (!sigaction(caught[i], NULL, &current) && current.sa_handler == stop)
+            signal(caught[i], SIG_DFL);
     stopped = 1;
     jem_trainer_cancel(running);
 }
 
-/* A second one ends the program, for files are replaced only when whole; but a closing terminal
-   sends SIGHUP twice, and nohup has it ignored. A reader of our output that has gone, and a limit
-   on the size of files, are errors of that write and no reason to lose the run. */
+/* What is ignored stays so: nohup has SIGHUP ignored, a shell SIGINT of what a script runs in its
+   background. */
 static void catch_signals(jem_trainer *trainer)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    static int nohup;
     struct sigaction action = {.sa_handler = trainer ? stop : SIG_DFL}, before;
-    sigemptyset(&action.sa_mask);
-    if (trainer) {
-        running = trainer;
-        nohup = !sigaction(SIGHUP, NULL, &before) && before.sa_handler == SIG_IGN;
-    }
-    for (int i = 0; i < COUNT(numbers); i++) {
-        if (numbers[i] == SIGHUP && nohup) continue;
-        action.sa_flags = trainer && numbers[i] != SIGHUP ? (int)SA_RESETHAND : 0;
-        sigaction(numbers[i], &action, NULL);
-    }
+    sigemptyset(&action.sa_mask); /* one after the other: the second meets what the first has set */
+    for (int i = 0; i < COUNT(caught); i++) sigaddset(&action.sa_mask, caught[i]);
+    if (trainer) running = trainer;
+    for (int i = 0; i < COUNT(caught); i++)
+        if (!sigaction(caught[i], NULL, &before) && before.sa_handler != SIG_IGN)
+            sigaction(caught[i], &action, NULL);
 }
 
 /* ---- Setting up ---- */
@@ -401,10 +401,8 @@ static int rolled_back(run *r)
     return metrics_rollback(&r->log, r->trainer);
 }
 
-static int interrupted(run *r)
+static int interrupted(const run *r)
 {
-    TRY(saver_save(&saves));
-    saver_tell(&saves);
     fprintf(stderr,
             "jem: stopped at step %" PRId64 " of %" PRId64 " and saved; to continue: jem train "
             "--data %s%s%s%s%s --output %s --resume\n",
@@ -456,14 +454,12 @@ static int steps(run *r)
     progress_end(&bar);
     if (!code && status < 0) {
         code = status == JEM_ERROR_DIVERGED ? diverged(r) : failed(r, status);
-    } else if (!code && (stopped || status == JEM_CANCELLED)) {
-        code = interrupted(r);
     } else if (!code) {
         code = saver_save(&saves);
+        if (!code) saver_tell(&saves);
     }
-    if (!code) saver_tell(&saves);
     catch_signals(NULL);
-    return code;
+    return !code && (stopped || status == JEM_CANCELLED) ? interrupted(r) : code;
 }
 
 static int finish(run *r)

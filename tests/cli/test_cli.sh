@@ -68,7 +68,8 @@ steps=$(sed 's/.*"step": \([0-9]*\).*/\1/' parts/metrics.jsonl | tr '\n' ' ')
 
 # ---- Ctrl-C ----
 for signal in INT TERM; do
-    "$jem" train --data $data $tiny --iterations 1000000 --output stopped --overwrite 2>err >out &
+    # A shell has SIGINT ignored in what it runs in its background.
+    env --default-signal=INT "$jem" train --data $data $tiny --iterations 1000000 --output stopped --overwrite 2>err >out &
     process=$!
     tries=0
     while ! [ -s stopped/metrics.jsonl ] && [ $tries -lt 100 ]; do

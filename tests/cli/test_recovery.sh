@@ -72,9 +72,9 @@ grep -q '^warning: step [0-9]* is not saved: .*checkpoint.safetensors.1.*trainin
     bad "no warning: $(cat err)"
 sleep 0.2
 rmdir full/checkpoint.safetensors.1
-kill -INT $pid
+kill -TERM $pid
 wait $pid
-[ $? = 130 ] || bad "SIGINT after failed saves: $(cat err)"
+[ $? = 130 ] || bad "SIGTERM after failed saves: $(cat err)"
 works '^input' "$jem" info full/model.safetensors
 
 # ---- a run that diverges goes back and finishes ----

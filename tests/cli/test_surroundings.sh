@@ -36,7 +36,7 @@ second=$!
 started gone/run
 while ! rm -rf gone 2>/dev/null; do :; done
 started gone/run
-kill -INT $second
+kill -TERM $second
 stopped $second 'a removed folder'
 grep -q '^warning: gone/run was removed: made anew' err || bad "no warning: $(cat err)"
 step=$(sed -n 's/.*stopped at step \([0-9]*\) .*/\1/p' err)
@@ -50,7 +50,7 @@ kill -HUP $pid 2>/dev/null
 wait $pid
 [ $? = 130 ] || bad "SIGHUP gave $?"
 works '^input' "$jem" info first/run/model.safetensors
-(trap '' HUP; exec "$jem" $long --output nohup >out 2>err) &
+(trap '' HUP INT; exec "$jem" $long --output nohup >out 2>err) &
 pid=$!
 started nohup
 kill -HUP $pid
