@@ -290,6 +290,7 @@ int array_save_grid(const char *path, const float *x, int64_t n, int64_t columns
 
 typedef struct metrics {
     FILE *file;
+    const char *folder;
     char path[4200];
     int64_t lost; /* lines that could not be written */
 } metrics;
@@ -309,7 +310,10 @@ int metrics_plot(const char *path, const char *picture, int *drawn);
 int folder_make(const char *path); /* with those above it */
 /* For this process alone, to its end. */
 int folder_take(const char *path);
-/* Makes and takes it again where somebody has removed it: a run is worth more. */
+/* Whether the folder of this name is still the one that was taken. */
+int folder_is_own(const char *path);
+/* Makes and takes it again where somebody has removed it: a run is worth more. 0: by now another
+   folder has the name, in which something is, or a process trains. */
 int folder_restore(const char *path);
 
 /* ---- saver.c: model.safetensors and checkpoint.safetensors of a run ---- */
@@ -331,9 +335,16 @@ void saver_begin(saver *s, const char *folder, jem_trainer *trainer, const jem_c
 int saver_exists(const char *checkpoint);
 /* The newest of a run's checkpoints that is whole, and its settings. */
 int saver_find(const char *checkpoint, char *path, size_t size, jem_config **config);
+/* Whether the weights and buffer that the settings ask for are in the checkpoint: before there is
+   room made for them. */
+int saver_fits(const char *checkpoint, const jem_config *config);
 int saver_save(saver *s);
-/* Saves when it is time; a failure is a warning, and tried again later. */
-void saver_step(saver *s, int64_t step);
+/* Saves when it is time; a failure is a warning, and tried again later, but for a folder that is
+   another's by now. */
+int saver_step(saver *s, int64_t step);
+/* After the first save: removes checkpoints beyond trainer.keep, and, with `all`, whatever the run
+   before it wrote. */
+void saver_clear(const saver *s, int all);
 void saver_tell(const saver *s);
 
 /* ---- report.c: what a finished run is worth ---- */
@@ -355,6 +366,8 @@ int report_write(const report_run *run);
 
 /* Writes model_ema.safetensors and best.safetensors, where the run has them. */
 jem_status variants_save(const jem_trainer *trainer, const jem_config *config, const char *folder);
+/* Removes these of a run before, where this one has none. */
+void variants_clear(const jem_trainer *trainer, const jem_config *config, const char *folder);
 /* The model to judge a run by, if it is not the trained one itself (NULL), and its file. */
 int variants_judged(jem_model **copy, const char **name, const jem_trainer *trainer,
                     const jem_config *config);

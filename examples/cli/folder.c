@@ -1,5 +1,6 @@
 /* The folder of a run. */
 #include "cli.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -41,20 +42,52 @@ int folder_make(const char *path)
     return 0;
 }
 
+static int held = -1; /* -1 also where the folder may not be listed */
+
 /* The lock goes with the process, however it ends. Not every file system has locks. */
+static int lock(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+        close(fd);
+        return 0;
+    }
+    if (held >= 0) close(held);
+    held = fd;
+    return 1;
+}
+
 int folder_take(const char *path)
 {
-    static int held = -1;
-    held = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (held >= 0 && flock(held, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-        return fail("--output: another process is training in %s", path);
-    return 0;
+    return lock(path) ? 0 : fail("--output: another process is training in %s", path);
+}
+
+int folder_is_own(const char *path)
+{
+    struct stat own, there;
+    if (stat(path, &there)) return 0;
+    if (held < 0 || fstat(held, &own)) return 1;
+    return own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+}
+
+static int is_empty(const char *path)
+{
+    DIR *dir = opendir(path);
+    int64_t entries = 0;
+    while (dir && readdir(dir)) entries++;
+    if (dir) closedir(dir);
+    return dir && entries <= 2; /* . and .. */
 }
 
 int folder_restore(const char *path)
 {
-    if (!access(path, F_OK) || errno != ENOENT) return 0;
-    warn("%s was removed: made anew", path);
-    TRY(folder_make(path));
-    return folder_take(path);
+    struct stat info;
+    if (folder_is_own(path)) return 1;
+    if (stat(path, &info)) {
+        if (errno != ENOENT) return 1; /* writing will tell */
+        warn("%s was removed: made anew", path);
+        if (folder_make(path)) return 1;
+    }
+    /* Somebody may have come first. */
+    return is_empty(path) && lock(path);
 }

@@ -71,6 +71,7 @@ static FILE *open_log(const char *path, int fresh, int64_t rollbacks, int64_t st
 int metrics_open(metrics *m, const char *folder, const jem_trainer *trainer)
 {
     int64_t step, rollbacks;
+    m->folder = folder;
     join(m->path, sizeof m->path, folder, "metrics.jsonl");
     TRY(check(jem_trainer_progress(trainer, &step, NULL)));
     TRY(check(jem_trainer_rollbacks(trainer, &rollbacks, NULL, NULL)));
@@ -78,11 +79,11 @@ int metrics_open(metrics *m, const char *folder, const jem_trainer *trainer)
     return m->file ? 0 : fail("%s: cannot open: %s", m->path, strerror(errno));
 }
 
-/* Goes on in a new file where somebody has removed the old one. */
+/* Goes on in a new file where somebody has removed the old one, but in no other run's. */
 static void reopen(metrics *m)
 {
     struct stat info;
-    if (fstat(fileno(m->file), &info) || info.st_nlink > 0) return;
+    if (fstat(fileno(m->file), &info) || info.st_nlink > 0 || !folder_is_own(m->folder)) return;
     FILE *fresh = append_to(m->path);
     if (!fresh) return;
     fclose(m->file);
@@ -122,6 +123,7 @@ int metrics_rollback(metrics *m, const jem_trainer *trainer)
     char reason[512];
     double values[MOST];
     json out;
+    reopen(m);
     TRY(check(jem_trainer_metrics(trainer, values, MOST)));
     TRY(check(jem_trainer_rollbacks(trainer, &count, &from, &to)));
     TRY(check(jem_trainer_rollback_reason(trainer, reason, sizeof reason)));

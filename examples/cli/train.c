@@ -63,6 +63,7 @@ typedef struct run {
     metrics log;
     char checkpoint[4200], from[4300]; /* paths: of checkpoints, of the one resumed from */
     int64_t step, iterations;
+    int chains; /* whether it has any: a replay buffer that changes */
 } run;
 
 /* ---- Signals ---- */
@@ -251,6 +252,7 @@ static int make_model(run *r)
     TRY(check(jem_config_set_i64(r->config, "model.channels", r->data.channels)));
     TRY(check(jem_config_set_i64(r->config, "model.height", r->data.height)));
     TRY(check(jem_config_set_i64(r->config, "model.width", r->data.width)));
+    if (given.resume) TRY(saver_fits(r->from, r->config));
     TRY(check(jem_model_create(&r->model, r->context, r->config)));
     TRY(check_momentum(r));
     if (source) TRY(variants_begin(source, r->model));
@@ -304,6 +306,7 @@ static int check_sets(const run *r)
 
 static int set_up(run *r)
 {
+    double px, pxy;
     if (!given.log_every) given.log_every = 1;
     if (saves.seconds < 0) {
         fail("--checkpoint-seconds: got %g, expected seconds >= 0", saves.seconds);
@@ -328,8 +331,10 @@ static int set_up(run *r)
     TRY(check(jem_trainer_create(&r->trainer, r->model, r->data.data, r->config)));
     if (given.resume) TRY(check(jem_trainer_resume(r->trainer, r->from)));
     TRY(check(jem_trainer_progress(r->trainer, &r->step, &r->iterations)));
-    TRY(metrics_open(&r->log, given.output, r->trainer));
     saver_begin(&saves, given.output, r->trainer, r->config);
+    TRY(check(jem_config_get_f64(r->config, "trainer.px", &px)));
+    TRY(check(jem_config_get_f64(r->config, "trainer.pxy", &pxy)));
+    r->chains = px > 0 || pxy > 0;
     tell_start(r);
     return 0;
 }
@@ -344,6 +349,7 @@ static int draw_buffer(const run *r)
     const images *d = &r->data;
     int64_t slots = 0, size = d->channels * d->height * d->width;
     char path[4200], name[64];
+    if (!folder_is_own(given.output)) return fail("%s is not the run's folder now", given.output);
     TRY(check(jem_trainer_sampler(&sampler, r->trainer)));
     int code = check(jem_sampler_buffer_info(sampler, &slots));
     int64_t n = slots < SHOWN ? slots : SHOWN;
@@ -380,9 +386,9 @@ static int after_step(run *r, progress *bar)
     TRY(check(jem_trainer_progress(r->trainer, &r->step, NULL)));
     int last = r->step == r->iterations;
     if (r->step % given.log_every == 0 || last) TRY(metrics_write(&r->log, r->trainer));
-    if (given.sample_every && r->step % given.sample_every == 0 && draw_buffer(r))
+    if (r->chains && given.sample_every && r->step % given.sample_every == 0 && draw_buffer(r))
         warn("step %" PRId64 " has no picture; training goes on", r->step);
-    if (!last) saver_step(&saves, r->step);
+    if (!last) TRY(saver_step(&saves, r->step));
     note_of(r, note, sizeof note);
     progress_update(bar, r->step, note);
     return 0;
@@ -447,6 +453,8 @@ static int steps(run *r)
     jem_status status = JEM_OK;
     int code = 0;
     TRY(saver_save(&saves)); /* now rather than in an hour: is there room? */
+    saver_clear(&saves, given.overwrite);
+    TRY(metrics_open(&r->log, given.output, r->trainer));
     catch_signals(r->trainer);
     progress_begin(&bar, "step", r->step, r->iterations);
     while (!code && !stopped && going_on(status = jem_trainer_step(r->trainer)))

@@ -3,6 +3,7 @@
 #include "cli.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- What a run leaves ---- */
 
@@ -39,6 +40,19 @@ jem_status variants_save(const jem_trainer *trainer, const jem_config *config, c
     if (!status) status = save_as(average, folder, "model_ema.safetensors");
     if (!status) status = best_of(&best, trainer);
     return status ? status : save_as(best, folder, "best.safetensors");
+}
+
+void variants_clear(const jem_trainer *trainer, const jem_config *config, const char *folder)
+{
+    jem_model *model = NULL;
+    char path[4200];
+    join(path, sizeof path, folder, "model_ema.safetensors");
+    if (!average_of(&model, trainer, config) && !model) unlink(path);
+    jem_model_destroy(model);
+    model = NULL;
+    join(path, sizeof path, folder, "best.safetensors");
+    if (!best_of(&model, trainer) && !model) unlink(path);
+    jem_model_destroy(model);
 }
 
 int variants_judged(jem_model **copy, const char **name, const jem_trainer *trainer,

@@ -26,7 +26,7 @@ stopped()
 }
 
 # ---- the folder is removed, and comes back; another process may not take it ----
-env --default-signal=HUP "$jem" $long --output first/run >out 2>err &
+env --default-signal=HUP "$jem" $long --output first/run >first.out 2>first.err &
 pid=$!
 started first/run
 fails 1 'another process is training in first/run' "$jem" $run --resume --output first/run
@@ -54,9 +54,60 @@ works '^input' "$jem" info first/run/model.safetensors
 pid=$!
 started nohup
 kill -HUP $pid
+kill -INT $pid
 sleep 0.3
-kill -TERM $pid || bad "nohup: SIGHUP ended it"
+kill -TERM $pid || bad "nohup: SIGHUP or an ignored SIGINT ended it"
 stopped $pid nohup
+
+# ---- the second signal ends it at once, whichever it is; one during the last save is heard ----
+env --default-signal=INT "$jem" $long --output twice >out 2>err &
+pid=$!
+started twice
+kill -STOP $pid
+kill -INT $pid
+kill -TERM $pid
+kill -CONT $pid
+wait $pid
+code=$?
+[ $code = 143 ] || bad "SIGINT, then SIGTERM gave $code: $(cat err)"
+python3 - "$jem" $run --iterations 3 --output last <<'END' || bad "a signal during the last save"
+import subprocess, sys
+with open('err', 'w') as err:
+    p = subprocess.Popen(sys.argv[1:], stderr=err, stdout=err)
+    while p.poll() is None:
+        try:
+            if '"step": 3,' in open('last/metrics.jsonl').read(): break
+        except OSError: pass
+    p.terminate()
+    assert p.wait() in (130, -15), p.returncode # the latter: it came during the report
+END
+
+# ---- another run has the folder's name: nothing is written into it, this run is kept ----
+"$jem" $long --output two >out 2>err &
+pid=$!
+started two
+mkdir other && printf other >other/checkpoint.safetensors
+mv two two.old && mv other two
+wait $pid
+code=$?
+[ $code = 1 ] || bad "another folder gave $code: $(cat err)"
+[ "$(ls two)" = checkpoint.safetensors ] && [ "$(cat two/checkpoint.safetensors)" = other ] ||
+    bad "another run's folder was written to: $(ls two)"
+grep -q "^jem: --output: two is by now another folder, .*--resume --output two.$pid\$" err ||
+    bad "another folder: $(cat err)"
+step=$(tail -n 1 two.old/metrics.jsonl | sed 's/.*"step": \([0-9]*\),.*/\1/')
+works '' "$jem" $run --resume --iterations $((step + 1)) --output two.$pid
+# An empty one is taken.
+"$jem" $long --output empty/ >out 2>err &
+pid=$!
+started empty
+mkdir other
+mv empty empty.old && mv other empty
+started empty
+fails 1 'another process is training in empty' "$jem" $run --resume --output empty
+kill -TERM $pid
+wait $pid
+[ $? = 130 ] || bad "an empty folder in place of the run's"
 
 # ---- nobody reads what it prints: it trains to its end, and says so by its exit code ----
 ("$jem" $run --iterations 40 --output pipe 2>&1; echo $? >code) | true

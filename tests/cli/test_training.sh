@@ -96,6 +96,12 @@ works 'accuracy' "$jem" train --data $data --preset jem --output plain --sampler
     trainer.decay_at="$(seq -s , 400)" trainer.warmup=0 trainer.px=0 --iterations 1
 works 'training.*trainer.decay_at=1,2,.*,399,400 ' "$jem" info plain/model.safetensors # whole
 
+# ---- without chains there is no buffer to show ----
+works 'accuracy' "$jem" train --data $data $tiny --trainer.px=0 --sampler.start=gaussian --sample-every 1 \
+    --iterations 2 --output chainless
+grep -q 'no picture' err && bad "a picture was tried: $(cat err)"
+ls chainless | grep -q samples- && bad "a picture of a buffer that nothing fills"
+
 # ---- the report's sets: told before training, each once ----
 fails 1 'lettres' "$jem" train --data $data $tiny --iterations 1 --ood lettres --output sets
 [ -e sets/metrics.jsonl ] && bad "trained although --ood is wrong"
