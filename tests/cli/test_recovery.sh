@@ -133,7 +133,8 @@ tail -1 wild/metrics.jsonl | grep -q '"step": 30,.*"rollbacks": [1-5]' || bad "w
 grep -q '^[0-9]* checkpoints: [0-9.]* s of [0-9.]* s ([0-9.]* %)' err || bad "wild: no cost of checkpoints"
 [ -s wild/curves.png ] || bad "wild: no curves"
 # A log that is removed: what comes first after it stands in the new one.
-"$jem" $run --iterations 30 --retries 5 --optimizer.name=sgd --optimizer.rate=2 --log-every 1000 \
+# The warm-up leaves time to remove it.
+"$jem" $run --iterations 70 --retries 9 --optimizer.name=sgd --optimizer.rate=20 --trainer.warmup=400 --log-every 1000 \
     --trainer.snapshot_every=5 --trainer.response_rate=0.02 --output unlogged >out 2>err &
 pid=$!
 while [ ! -e unlogged/metrics.jsonl ] && kill -0 $pid 2>/dev/null; do :; done
