@@ -22,7 +22,7 @@ JEM_API jem_status jem_eval_nll(const float *logits, const int32_t *y, int64_t n
 JEM_API jem_status jem_eval_brier(const float *logits, const int32_t *y, int64_t n, int64_t k,
                                   double *brier);
 /* Expected calibration error (Guo et al. 2017, equation 5) of the largest
-   softmax with equal bins (lo, hi]. Per bin, if not NULL, [bins]: mean
+   softmax with equal bins (lo, hi], 2^20 at most. Per bin, if not NULL, [bins]: mean
    confidence, accuracy, number of images (0 and 0 for an empty bin). */
 JEM_API jem_status jem_eval_ece(const float *logits, const int32_t *y, int64_t n, int64_t k,
                                 int64_t bins, double *ece, double *confidence, double *accuracy,

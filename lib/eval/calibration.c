@@ -91,6 +91,8 @@ jem_status jem_eval_brier(const float *logits, const int32_t *y, int64_t n, int6
     return JEM_OK;
 }
 
+enum { MOST_BINS = 1 << 20 };
+
 /* The bin b with b/bins < p <= (b+1)/bins. Rounding of p * bins may be off by
    one at an edge, so the edges themselves decide. */
 static int64_t bin_of(double p, int64_t bins)
@@ -113,9 +115,9 @@ jem_status jem_eval_ece(const float *logits, const int32_t *y, int64_t n, int64_
 {
     bin *all = NULL;
     JEM__TRY(jem__eval_check("jem_eval_ece", logits, y, n, k, ece));
-    if (bins < 1)
-        return jem__fail(JEM_ERROR_ARGUMENT,
-                         "jem_eval_ece: bins is %" PRId64 ", expected at least 1", bins);
+    if (bins < 1 || bins > MOST_BINS)
+        return jem__fail(JEM_ERROR_ARGUMENT, "jem_eval_ece: bins is %" PRId64 ", expected 1..%d",
+                         bins, MOST_BINS);
     JEM__TRY(jem__calloc(&all, bins, sizeof *all));
     for (int64_t i = 0; i < n; i++) {
         const float *row = logits + i * k;
