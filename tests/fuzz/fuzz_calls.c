@@ -381,11 +381,13 @@ static void network_acts(state *s)
     jem_network *network = s->network[i];
     int32_t in = (int32_t)number(s);
     const char *name = names[take(s) % 5], *kind = kinds[take(s) % 6];
-    int64_t small = number(s) % 5;
+    int64_t small = number(s) % 5, channels;
     switch (take(s) % 8) {
     case 0:
         jem_network_destroy(network);
-        check(jem_network_create(&s->network[i], take(s) % 8 ? 1 : number(s), SIDE, SIDE));
+        channels = take(s) % 8 ? 1 : number(s);
+        if (channels > 1) channels = INT64_MAX; /* images of more would not fit the buffers */
+        check(jem_network_create(&s->network[i], channels, SIDE, SIDE));
         break;
     case 1:
         jem_network_convolution(network, in, name, small, number(s), number(s), number(s));
