@@ -305,6 +305,11 @@ int metrics_close(metrics *m);
 /* Draws the curves of a whole run. drawn 0: the log holds no step, and nothing was written. */
 int metrics_plot(const char *path, const char *picture, int *drawn);
 
+/* ---- describe.c ---- */
+
+/* Metadata of the model that a run trains: names of classes, recipe, images held out. */
+int describe_run(jem_model *model, const jem_config *config, const images *data, int64_t classes);
+
 /* ---- folder.c: the folder of a run ---- */
 
 int folder_make(const char *path); /* with those above it */

@@ -137,90 +137,6 @@ static int configure(run *r)
     return seeded ? 0 : check(jem_config_set_i64(r->config, "model.seed", seed));
 }
 
-/* "zero,one,two" of the data, unless the user named the classes. */
-static int name_classes(const run *r, int64_t classes)
-{
-    int32_t named = 0;
-    char name[256];
-    TRY(check(jem_config_is_set(r->config, "model.class_names", &named)));
-    if (named) return 0;
-    char *names = allocate(classes * (int64_t)sizeof name + 1, 1);
-    if (!names) return CODE_FAILED;
-    for (int64_t k = 0, n = 0; k < classes; k++) {
-        if (jem_dataset_class_name(r->data.data, k, name, sizeof name) < 0 || strchr(name, ',')) {
-            *names = 0; /* no names rather than wrong ones */
-            break;
-        }
-        n += sprintf(names + n, "%s%s", k ? "," : "", name);
-    }
-    int code = *names ? check(jem_model_metadata_set(r->model, "class_names", names)) : 0;
-    free(names);
-    return code;
-}
-
-/* Which images validation held out, so that jem calibrate finds them again; or none, so that it
-   warns of the images of training. */
-static int describe_held_out(const run *r)
-{
-    char text[128];
-    int64_t count, seed;
-    int32_t own_seed;
-    TRY(check(jem_config_get_i64(r->config, "trainer.validation", &count)));
-    TRY(check(jem_config_is_set(r->config, "loader.seed", &own_seed)));
-    TRY(check(jem_config_get_i64(r->config, own_seed ? "loader.seed" : "trainer.seed", &seed)));
-    snprintf(text, sizeof text, "%" PRId64 " of %" PRId64 " images, seed %" PRId64, count,
-             r->data.count, seed);
-    return check(jem_model_metadata_set(r->model, "held_out", text));
-}
-
-/* A setting as text, to be freed; NULL: out of memory. A text may be of any length. */
-static char *setting_text(const jem_config *config, const char *key, jem_key_type type)
-{
-    double number = 0;
-    int64_t whole = 0, size = 64;
-    if (type == JEM_KEY_STR) size = jem_config_get_str(config, key, NULL, 0) + 1;
-    char *text = allocate(size, 1);
-    if (text && type == JEM_KEY_STR) {
-        jem_config_get_str(config, key, text, size);
-    } else if (text && type == JEM_KEY_I64) {
-        jem_config_get_i64(config, key, &whole);
-        snprintf(text, (size_t)size, "%" PRId64, whole);
-    } else if (text) {
-        jem_config_get_f64(config, key, &number);
-        json_format(text, (size_t)size, number);
-    }
-    return text;
-}
-
-/* The settings of the recipe that differ from the defaults, as text in the
-   model file; the same for a resumed run as for an unbroken one. */
-static int describe(const run *r)
-{
-    char *text = NULL;
-    size_t size = 0;
-    int code = 0;
-    FILE *out = open_memstream(&text, &size);
-    for (int64_t i = 0; out && !code && i < jem_config_key_count(); i++) {
-        const char *key;
-        jem_key_type type;
-        jem_config_key_info(i, &key, &type, NULL, NULL, NULL);
-        if (!strncmp(key, "context.", 8) || !strncmp(key, "model.", 6) ||
-            !strncmp(key, "dataset.", 8) || !strcmp(key, "trainer.keep"))
-            continue;
-        char *value = setting_text(r->config, key, type), *standard = setting_text(NULL, key, type);
-        if (!value || !standard)
-            code = CODE_FAILED;
-        else if (strcmp(value, standard) != 0)
-            fprintf(out, "%s%s=%s", ftell(out) ? " " : "", key, value);
-        free(value);
-        free(standard);
-    }
-    if (!out || fclose(out)) return fail("out of memory");
-    if (!code && size) code = check(jem_model_metadata_set(r->model, "training", text));
-    free(text);
-    return code ? code : describe_held_out(r);
-}
-
 /* The model to begin with, NULL without --init: a resumed run has its own weights. Its
    settings are those of the run, unless the user gave others. */
 static int open_source(run *r, jem_model **source)
@@ -258,8 +174,7 @@ static int make_model(run *r)
     if (source) TRY(variants_begin(source, r->model));
     jem_model_destroy(source);
     TRY(model_tell_precision(r->model, r->config));
-    TRY(name_classes(r, classes));
-    return describe(r);
+    return describe_run(r->model, r->config, &r->data, classes);
 }
 
 static void tell_start(const run *r)
