@@ -32,7 +32,8 @@ FILE *file_create(const char *path);
 int has_suffix(const char *path, const char *suffix);
 int is_file(const char *path); /* no pipe, folder or device */
 /* The name to write path's new content under before it is renamed: one that nobody has, and no
-   other process takes. 1: path itself, which is no file but, say, /dev/stdout. */
+   other process takes; those of killed processes go. 1: path itself, which is no file but, say,
+   /dev/stdout. */
 int beside_of(char *beside, size_t capacity, const char *path);
 
 /* ---- text.c ---- */

@@ -1,7 +1,10 @@
 /* Names of files, and what is at them. */
 #include "cli.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -40,11 +43,41 @@ int is_file(const char *path)
     return !stat(path, &info) && S_ISREG(info.st_mode);
 }
 
+/* The process that entry, a file beside the file of that name, was written by; 0: it is another's.
+ */
+static long writer_of(const char *entry, const char *name)
+{
+    char again[600];
+    size_t n = strlen(name);
+    if (strncmp(entry, name, n) != 0 || entry[n] != '.') return 0;
+    char *end = NULL;
+    long process = strtol(entry + n + 1, &end, 10),
+         number = *end == '.' ? strtol(end + 1, &end, 10) : 0;
+    snprintf(again, sizeof again, "%s.%ld.%ld.tmp", name, process, number);
+    return process > 0 && !strcmp(entry, again) ? process : 0;
+}
+
+/* Removes what killed processes left beside path. */
+static void remove_left(const char *path)
+{
+    char folder[4200];
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    snprintf(folder, sizeof folder, "%.*s", (int)(name - path), path);
+    DIR *all = opendir(*folder ? folder : ".");
+    for (struct dirent *entry; all && (entry = readdir(all));) {
+        long process = writer_of(entry->d_name, name);
+        if (process && kill((pid_t)process, 0) && errno == ESRCH)
+            unlinkat(dirfd(all), entry->d_name, 0);
+    }
+    if (all) closedir(all);
+}
+
 int beside_of(char *beside, size_t capacity, const char *path)
 {
     struct stat info;
     int in_place = !stat(path, &info) && !S_ISREG(info.st_mode);
     snprintf(beside, capacity, "%s", path);
+    if (!in_place) remove_left(path);
     for (int i = 0; !in_place && i < 1000; i++) {
         snprintf(beside, capacity, "%s.%ld.%d.tmp", path, (long)getpid(), i);
         if (lstat(beside, &info) && errno == ENOENT) break;
