@@ -123,16 +123,18 @@ static int check_names(const images *set, int64_t classes, const char *names)
     const char *at = names;
     for (int64_t k = 0; k < classes; k++) {
         jem_dataset_class_name(set->data, k, name, sizeof name);
-        int same = at && strcspn(at, ",") == strlen(name) && !strncmp(at, name, strlen(name));
+        size_t length = strcspn(at, ",");
+        int same = length == strlen(name) && !strncmp(at, name, length);
         if (!is_number(name, k)) {
             known = known || among(name, names);
             if (!same && first < 0) {
                 first = k;
                 snprintf(here, sizeof here, "%s", name);
-                snprintf(other, sizeof other, "%.*s", at ? (int)strcspn(at, ",") : 0, at);
+                snprintf(other, sizeof other, "%.*s", (int)length, at);
             }
         }
-        if (at && (at = strchr(at, ','))) at++;
+        at += length;
+        at += *at == ',';
     }
     if (first < 0) return 0;
     if (known)

@@ -341,10 +341,9 @@ static jem_status room_for(jem_sampler *s, int64_t n)
 
 static int64_t room_bytes(const jem_sampler *s, int64_t chains)
 {
-    const pending *p = &s->pending;
-    return 2 * jem__block_bytes(chains * (int64_t)sizeof *p->slot) +
-           jem__block_bytes(chains * (int64_t)sizeof *p->fresh) +
-           jem__block_bytes(chains * s->image * (int64_t)sizeof *p->start);
+    return 2 * jem__block_bytes(chains * (int64_t)sizeof *s->pending.slot) +
+           jem__block_bytes(chains * (int64_t)sizeof *s->pending.fresh) +
+           jem__block_bytes(chains * s->image * (int64_t)sizeof *s->pending.start);
 }
 
 jem_status jem__sampler_draw_bytes(jem_sampler *s, const int64_t *sizes, int64_t count,
