@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <xmmintrin.h>
 
 enum { N = 1000 };
 
@@ -84,8 +85,20 @@ typedef struct seen {
     pthread_t caller;
     int64_t here, there; /* tasks on the caller's thread and on others */
     pthread_barrier_t both;
-    int32_t wait;
+    int32_t wait, modes;
 } seen;
+
+/* Whether denormals are off when the processor is told so. Valgrind's heeds no modes. */
+static int32_t heeds_modes(void)
+{
+    enum { DENORMALS_OFF = 0x8040 };
+    unsigned before = _mm_getcsr();
+    volatile float tiny = 1e-38f, less;
+    _mm_setcsr(before | DENORMALS_OFF);
+    less = tiny * 0.1f;
+    _mm_setcsr(before);
+    return less == 0;
+}
 
 static int masked(int signal)
 {
@@ -102,7 +115,7 @@ static jem_status look_task(void *user, int64_t index, int64_t worker)
     (void)index, (void)worker;
     if (s->wait) pthread_barrier_wait(&s->both);
     __atomic_fetch_add(mine ? &s->here : &s->there, 1, __ATOMIC_RELAXED);
-    if (zero != 0 || one + tiny != 1) return jem__fail(JEM_ERROR_STATE, "mode");
+    if (s->modes && (zero != 0 || one + tiny != 1)) return jem__fail(JEM_ERROR_STATE, "mode");
     if (omp_get_max_threads() != 1) return jem__fail(JEM_ERROR_STATE, "OpenMP");
     if (masked(SIGINT) == mine) return jem__fail(JEM_ERROR_STATE, "mask");
     return JEM_OK;
@@ -111,7 +124,7 @@ static jem_status look_task(void *user, int64_t index, int64_t worker)
 START_TEST(caller_takes_part)
 {
     jem__pool *pool;
-    seen s = {.caller = pthread_self()};
+    seen s = {.caller = pthread_self(), .modes = heeds_modes()};
     pthread_barrier_init(&s.both, NULL, 2);
     OK(jem__pool_create(&pool, 2));
     omp_set_num_threads(5);
@@ -122,7 +135,8 @@ START_TEST(caller_takes_part)
     OK(jem__pool_run(pool, 2, look_task, &s));
     ck_assert(s.here == 2 && s.there == 1);
     volatile float tiny = 1e-38f, one = 1, denormal = tiny * 0.1f;
-    ck_assert(denormal != 0 && one + tiny > 1 && omp_get_max_threads() == 5);
+    ck_assert(!s.modes || (denormal != 0 && one + tiny > 1));
+    ck_assert_int_eq(omp_get_max_threads(), 5);
     ck_assert(!masked(SIGINT));
     fesetround(FE_TONEAREST);
     jem__pool_destroy(pool, 0);

@@ -4,7 +4,6 @@
 #include "format/safetensors.h"
 #include "helpers.h"
 #include <math.h>
-#include <time.h>
 
 static jem_context *context;
 
@@ -295,18 +294,16 @@ START_TEST(no_images)
 END_TEST
 
 /* Every class of many has its name at once: a walk from the text's beginning for each would take
-   minutes. */
+   longer than a test may. */
 START_TEST(many_names)
 {
-    enum { NAME = 8, LIMIT_MS = 2000 };
+    enum { NAME = 8 };
     const char *path = test_path("many.jem");
     char *names = malloc(JEM__PACKED_CLASSES * NAME + 1), name[16], expected[16];
     jem_dataset *d;
-    clock_t begin;
     for (int k = 0; k < JEM__PACKED_CLASSES; k++)
         snprintf(names + k * NAME, NAME + 1, "c%06d\n", k);
     put_empty(path, 1, 1, "65536", names);
-    begin = clock();
     for (int copy = 0; copy < 2; copy++) {
         OK(open_packed(&d, path, ""));
         for (int k = 0; k < JEM__PACKED_CLASSES; k++) {
@@ -317,7 +314,6 @@ START_TEST(many_names)
         OK(jem_dataset_save(d, path));
         jem_dataset_destroy(d);
     }
-    ck_assert_int_lt((clock() - begin) * 1000 / CLOCKS_PER_SEC, LIMIT_MS);
     free(names);
 }
 END_TEST
