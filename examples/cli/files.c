@@ -43,8 +43,7 @@ int is_file(const char *path)
     return !stat(path, &info) && S_ISREG(info.st_mode);
 }
 
-/* The process that entry, a file beside the file of that name, was written by; 0: it is another's.
- */
+/* The process that wrote entry beside the file of that name; 0: it is no such file. */
 static long writer_of(const char *entry, const char *name)
 {
     char again[600];
