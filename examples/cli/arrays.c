@@ -94,10 +94,34 @@ int array_save(const char *path, const float *values, int64_t dimensions, const 
     return check(jem_array_save(path, values, JEM_TYPE_F32, dimensions, shape));
 }
 
+enum { GAP = 2 };
+
+static int64_t grid_columns(int64_t n, int64_t columns)
+{
+    return columns > 0 ? columns : (int64_t)ceil(sqrt((double)n));
+}
+
+static int64_t grid_scale(int64_t h, int64_t w)
+{
+    int64_t side = h > w ? h : w;
+    return side >= 128 ? 1 : side >= 64 ? 2 : side >= 24 ? 3 : 6;
+}
+
+int array_check_grid(const char *path, int64_t n, int64_t columns, int64_t h, int64_t w)
+{
+    enum { MOST_IMAGES = 1 << 20, MOST_PIXELS = 1000000 }; /* the library's, libpng's */
+    int64_t scale = grid_scale(h, w), across = grid_columns(n, columns);
+    int64_t width = across * (w * scale + GAP) + GAP;
+    int64_t height = (n + across - 1) / across * (h * scale + GAP) + GAP;
+    if (n <= MOST_IMAGES && width <= MOST_PIXELS && height <= MOST_PIXELS) return 0;
+    return fail("%s: %" PRId64 " images make a picture of %" PRId64 "x%" PRId64
+                " pixels, expected at most %d images and %d pixels on a side",
+                path, n, width, height, MOST_IMAGES, MOST_PIXELS);
+}
+
 int array_save_grid(const char *path, const float *x, int64_t n, int64_t columns, int64_t c,
                     int64_t h, int64_t w)
 {
-    int64_t side = h > w ? h : w, scale = side >= 128 ? 1 : side >= 64 ? 2 : side >= 24 ? 3 : 6;
-    if (columns < 1) columns = (int64_t)ceil(sqrt((double)n));
-    return check(jem_array_save_png(path, x, n, c, h, w, columns, scale, 2));
+    return check(
+        jem_array_save_png(path, x, n, c, h, w, grid_columns(n, columns), grid_scale(h, w), GAP));
 }

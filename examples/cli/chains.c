@@ -47,11 +47,11 @@ static void look(strip *s, const chains *k, int64_t step)
                    size * sizeof *s->x);
 }
 
-int strip_draw(const strip *s, const chains *k, const jem_model *model, const char *path,
-               const char *title, const char *caption)
+static int with_page(const strip *s, const chains *k, const jem_model *model, const char *path,
+                     const char *caption, int (*use)(const char *, const sheet *))
 {
     char rows[STRIP_ROWS][64], columns[STRIP_MOMENTS][64];
-    sheet page = {.title = title,
+    sheet page = {.title = "Chains from start to end",
                   .caption = caption,
                   .x = s->x,
                   .n = s->rows * s->moments,
@@ -65,7 +65,19 @@ int strip_draw(const strip *s, const chains *k, const jem_model *model, const ch
         snprintf(columns[m], sizeof columns[m], "%s%" PRId64, m ? "" : "step ", s->at[m]);
     for (int64_t r = 0; k->y && r < s->rows; r++)
         jem_model_class_name(model, k->y[s->chain[r]], rows[r], sizeof rows[r]);
-    return sheet_draw(path, &page);
+    return use(path, &page);
+}
+
+int strip_draw(const strip *s, const chains *k, const jem_model *model, const char *path,
+               const char *caption)
+{
+    return with_page(s, k, model, path, caption, sheet_draw);
+}
+
+int strip_check(const strip *s, const chains *k, const jem_model *model, const char *path,
+                const char *caption)
+{
+    return with_page(s, k, model, path, caption, sheet_check);
 }
 
 void strip_end(strip *s)

@@ -29,7 +29,10 @@ int chains_walk(const chains *k, strip *s);
 int strip_begin(strip *s, const chains *k, int64_t rows);
 /* class names beside the rows when the chains have labels. */
 int strip_draw(const strip *s, const chains *k, const jem_model *model, const char *path,
-               const char *title, const char *caption);
+               const char *caption);
+/* Whether it can be drawn. */
+int strip_check(const strip *s, const chains *k, const jem_model *model, const char *path,
+                const char *caption);
 void strip_end(strip *s);
 
 /* ---- sheet.c: images on a page ---- */

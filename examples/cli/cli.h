@@ -286,6 +286,8 @@ int array_save(const char *path, const float *values, int64_t dimensions, const 
 /* A grid that is about square, enlarged so that it can be seen; columns 0: chosen. */
 int array_save_grid(const char *path, const float *x, int64_t n, int64_t columns, int64_t c,
                     int64_t h, int64_t w);
+/* Whether it can be saved. */
+int array_check_grid(const char *path, int64_t n, int64_t columns, int64_t h, int64_t w);
 
 /* ---- metrics.c: the log of a run ---- */
 
@@ -321,6 +323,8 @@ int folder_is_own(const char *path);
 /* Makes and takes it again where somebody has removed it: a run is worth more. 0: by now another
    folder has the name, in which something is, or a process trains. */
 int folder_restore(const char *path);
+/* Removes the summary and the pictures of a run. */
+void folder_clear(const char *path);
 
 /* ---- saver.c: model.safetensors and checkpoint.safetensors of a run ---- */
 

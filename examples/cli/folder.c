@@ -91,3 +91,32 @@ int folder_restore(const char *path)
     /* Somebody may have come first. */
     return is_empty(path) && lock(path);
 }
+
+/* ---- What an earlier run left ---- */
+
+/* samples-000500.png */
+static int is_buffer(const char *name)
+{
+    size_t digits = strncmp(name, "samples-", 8) ? 0 : strspn(name + 8, "0123456789");
+    return digits >= 6 && !strcmp(name + 8 + digits, ".png");
+}
+
+void folder_clear(const char *folder)
+{
+    static const char *const names[] = {"summary.json",    "report.html", "curves.png",
+                                        "reliability.png", "scores.png",  "roc.png",
+                                        "samples.png",     "strip.png"};
+    char path[4300];
+    struct dirent *entry;
+    for (int i = 0; i < COUNT(names); i++) {
+        join(path, sizeof path, folder, names[i]);
+        unlink(path);
+    }
+    DIR *dir = opendir(folder);
+    while (dir && (entry = readdir(dir))) {
+        if (!is_buffer(entry->d_name)) continue;
+        join(path, sizeof path, folder, entry->d_name);
+        unlink(path);
+    }
+    if (dir) closedir(dir);
+}

@@ -103,41 +103,47 @@ static int is_number(const char *name, int64_t k)
     return !strcmp(name, number);
 }
 
-static int among(const char *name, const char *names)
+static int by_text(const void *a, const void *b)
 {
-    size_t n = strlen(name);
-    for (const char *at = names;; at++) {
-        size_t length = strcspn(at, ",");
-        if (length == n && !strncmp(at, name, n)) return 1;
-        at += length;
-        if (!*at) return 0;
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* A list of names in between commas, taken apart. */
+static int split_names(char *text, char ***names, int64_t *count)
+{
+    *count = 1;
+    for (const char *at = text; *at; at++) *count += *at == ',';
+    *names = allocate(*count, sizeof **names);
+    if (!*names) return CODE_FAILED;
+    for (int64_t k = 0; k < *count; k++) (*names)[k] = strsep(&text, ",");
+    return 0;
+}
+
+/* Whether a class of the set has one of these names, which are sorted for it. */
+static int any_known(const images *set, int64_t classes, char **names, int64_t count)
+{
+    char name[256], *key = name;
+    qsort(names, (size_t)count, sizeof *names, by_text);
+    for (int64_t k = 0; k < classes; k++) {
+        jem_dataset_class_name(set->data, k, name, sizeof name);
+        if (!is_number(name, k) && bsearch(&key, names, (size_t)count, sizeof *names, by_text))
+            return 1;
     }
+    return 0;
 }
 
 /* Classes of one number and other names; whoever named a model's classes anew may go on. */
-static int check_names(const images *set, int64_t classes, const char *names)
+static int check_names(const images *set, int64_t classes, char **names, int64_t count)
 {
-    char name[256], here[256], other[256] = "";
-    int64_t first = -1;
-    int known = 0;
-    const char *at = names;
-    for (int64_t k = 0; k < classes; k++) {
-        jem_dataset_class_name(set->data, k, name, sizeof name);
-        size_t length = strcspn(at, ",");
-        int same = length == strlen(name) && !strncmp(at, name, length);
-        if (!is_number(name, k)) {
-            known = known || among(name, names);
-            if (!same && first < 0) {
-                first = k;
-                snprintf(here, sizeof here, "%s", name);
-                snprintf(other, sizeof other, "%.*s", (int)length, at);
-            }
-        }
-        at += length;
-        at += *at == ',';
+    char here[256];
+    int64_t first = 0;
+    for (; first < classes; first++) {
+        jem_dataset_class_name(set->data, first, here, sizeof here);
+        if (!is_number(here, first) && (first >= count || strcmp(here, names[first]) != 0)) break;
     }
-    if (first < 0) return 0;
-    if (known)
+    if (first == classes) return 0;
+    const char *other = first < count ? names[first] : "";
+    if (any_known(set, classes, names, count))
         return fail("%s: class %" PRId64 " is '%s', the model's is '%s': expected its classes, in "
                     "its order",
                     set->name, first, here, other);
@@ -149,15 +155,18 @@ static int check_names(const images *set, int64_t classes, const char *names)
 
 int images_check_classes(const images *set, const jem_model *model)
 {
-    int64_t classes, most;
-    char *names;
+    int64_t classes, most, count;
+    char *text, **names;
     TRY(check(jem_dataset_info(set->data, NULL, NULL, NULL, NULL, &classes)));
     TRY(check(jem_model_info(model, NULL, NULL, NULL, &most, NULL)));
     if (classes > most)
         return fail("%s has %" PRId64 " classes, the model %" PRId64, set->name, classes, most);
-    TRY(metadata_text(model, "class_names", &names));
-    int code = names ? check_names(set, classes, names) : 0;
+    TRY(metadata_text(model, "class_names", &text));
+    if (!text) return 0;
+    int code = split_names(text, &names, &count);
+    if (!code) code = check_names(set, classes, names, count);
     free(names);
+    free(text);
     return code;
 }
 

@@ -55,7 +55,7 @@ static int draw_chains(const report_run *run, const chains *k, strip *s, const j
     snprintf(caption, sizeof caption,
              "The first chain%s of samples.png, %" PRId64 " steps from %s%s%s",
              k->y ? " of each class" : "s", k->steps, from, *of ? "; " : "", of);
-    return strip_draw(s, k, run->model, path, "Chains from start to end", caption);
+    return strip_draw(s, k, run->model, path, caption);
 }
 
 static int draw_samples(const report_run *run, jem_config *config)

@@ -211,6 +211,17 @@ static int from_buffer(work *k)
                          k->how, sizeof k->how);
 }
 
+static int is_sheet(void)
+{
+    return !has_suffix(given.output, ".npy") &&
+           (!has_suffix(given.output, ".png") || given.captions || given.best);
+}
+
+static int64_t columns(void)
+{
+    return !given.per_class ? 0 : given.best ? given.best : given.per_class;
+}
+
 /* The chains' images, labels and number. */
 static int begin(work *k)
 {
@@ -230,6 +241,8 @@ static int begin(work *k)
     if (k->n < 0) k->n = 64;
     if (k->n == 0) return fail("there are no images to start from");
     if (k->n > INT64_MAX / image / 8) return fail("--count: %" PRId64 " is too many", k->n);
+    if (!is_sheet() && !has_suffix(given.output, ".npy"))
+        TRY(array_check_grid(given.output, k->n, columns(), k->h, k->w));
     k->x = allocate(k->n * image, sizeof *k->x);
     if (!k->x) return CODE_FAILED;
     if (!start) return given.buffer ? from_buffer(k) : from_sampler(k);
@@ -319,17 +332,6 @@ static void caption_of(const work *k, char *caption, size_t capacity)
     describe(k, which, caption, capacity);
 }
 
-static int is_sheet(void)
-{
-    return !has_suffix(given.output, ".npy") &&
-           (!has_suffix(given.output, ".png") || given.captions || given.best);
-}
-
-static int64_t columns(void)
-{
-    return !given.per_class ? 0 : given.best ? given.best : given.per_class;
-}
-
 /* Draws, or checks before there is anything to draw. */
 static int with_sheet(const work *k, const char *caption, int (*use)(const char *, const sheet *))
 {
@@ -374,13 +376,16 @@ static int save(const work *k, const char *caption)
     return comment_write(given.output, given.output, caption);
 }
 
-static int save_strip(const work *k, const chains *c)
+/* Draws, or checks. */
+static int with_strip(const work *k, const chains *c,
+                      int (*use)(const strip *, const chains *, const jem_model *, const char *,
+                                 const char *))
 {
     char which[64], caption[9000];
     snprintf(which, sizeof which, "%s %" PRId64 " of ",
              k->y ? "The first chain of a class each:" : "The first", k->strip.rows);
     describe(k, which, caption, sizeof caption);
-    return strip_draw(&k->strip, c, k->model, given.strip, "Chains from start to end", caption);
+    return use(&k->strip, c, k->model, given.strip, caption);
 }
 
 static int tell(const work *k, const char *caption)
@@ -412,7 +417,7 @@ static int finish(work *k, const chains *c)
 {
     char caption[9000];
     caption_of(k, caption, sizeof caption);
-    if (given.strip) TRY(save_strip(k, c));
+    if (given.strip) TRY(with_strip(k, c, strip_draw));
     if (given.best || given.compact) TRY(rate(k));
     if (given.best) TRY(keep_best(k));
     TRY(save(k, caption));
@@ -427,7 +432,10 @@ static int run(work *k)
     const chains c = {k->sampler, k->x, k->y, k->n, k->c, k->h, k->w, k->steps};
     k->made = k->n;
     TRY(check_pictures(k));
-    if (given.strip) TRY(strip_begin(&k->strip, &c, given.strip_rows ? given.strip_rows : 10));
+    if (given.strip) {
+        TRY(strip_begin(&k->strip, &c, given.strip_rows ? given.strip_rows : 10));
+        TRY(with_strip(k, &c, strip_check));
+    }
     TRY(chains_walk(&c, given.strip ? &k->strip : NULL));
     return finish(k, &c);
 }

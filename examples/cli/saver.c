@@ -1,6 +1,5 @@
 /* When and how a run is saved: models and checkpoint, at a bounded cost. */
 #include "cli.h"
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -180,33 +179,6 @@ int saver_step(saver *s, int64_t step)
 
 /* ---- What an earlier run left ---- */
 
-/* samples-000500.png */
-static int is_buffer(const char *name)
-{
-    size_t digits = strncmp(name, "samples-", 8) ? 0 : strspn(name + 8, "0123456789");
-    return digits >= 6 && !strcmp(name + 8 + digits, ".png");
-}
-
-static void clear_pictures(const char *folder)
-{
-    static const char *const names[] = {"summary.json",    "report.html", "curves.png",
-                                        "reliability.png", "scores.png",  "roc.png",
-                                        "samples.png",     "strip.png"};
-    char path[4300];
-    struct dirent *entry;
-    for (int i = 0; i < COUNT(names); i++) {
-        join(path, sizeof path, folder, names[i]);
-        unlink(path);
-    }
-    DIR *dir = opendir(folder);
-    while (dir && (entry = readdir(dir))) {
-        if (!is_buffer(entry->d_name)) continue;
-        join(path, sizeof path, folder, entry->d_name);
-        unlink(path);
-    }
-    if (dir) closedir(dir);
-}
-
 void saver_clear(const saver *s, int all)
 {
     char path[4300];
@@ -215,7 +187,7 @@ void saver_clear(const saver *s, int all)
     for (int age = (int)keep; age <= MOST_KEPT; age++)
         if (name_of(path, sizeof path, s->checkpoint, age)) unlink(path);
     if (!all) return;
-    clear_pictures(s->folder);
+    folder_clear(s->folder);
     variants_clear(s->trainer, s->config, s->folder);
 }
 

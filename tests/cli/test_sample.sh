@@ -162,6 +162,8 @@ works '' "$jem" sample --model "$model" --as-trained --steps 0 --count 2 --noise
 # A picture that cannot be is told before chains that would take hours.
 fails 1 'too.png: 8000 images make a picture of .* pixels, expected at most 32767' "$jem" sample --model "$model" \
     --steps 1 --per-class 800 --captions --output too.png
+fails 1 'too.png: 120000 images make a picture of .* pixels, expected at most .* 1000000' "$jem" sample --model "$model" \
+    --steps 1 --per-class 12000 --output too.png
 fails 2 'strip.*expected a name' "$jem" sample --model "$model" --strip s.gif --output e.png
 [ -e e.png ] && bad "e.png after a failure"
 ls | grep -q 'tmp\|~' && bad "a temporary file stays: $(ls)"
