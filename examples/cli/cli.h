@@ -335,8 +335,9 @@ typedef struct saver {
     const jem_config *config;
     const char *folder;
     char model[4200], checkpoint[4200];
-    double began, at, cost, total; /* times; of the last save; of all */
+    double began, at, cost, before, total; /* times; of the last save; of that before it; of all */
     int64_t count;
+    int told; /* that the interval is longer */
 } saver;
 
 /* Borrows all three. */

@@ -148,6 +148,7 @@ static jem_status write_all(saver *s)
     double from = now();
     jem_status status = write_files(s);
     s->at = now();
+    s->before = s->cost;
     s->cost = s->at - from;
     s->total += s->cost;
     s->count++;
@@ -159,11 +160,24 @@ int saver_save(saver *s)
     return folder_restore(s->folder) ? check(write_all(s)) : leave(s);
 }
 
-static int32_t due(const saver *s, int64_t step)
+/* One save that met a busy disk, or was stopped on its way, must not keep the next ones away: only
+   what two in a row took counts. */
+static double interval_of(saver *s)
 {
-    double seconds = s->seconds > SHARE * s->cost ? s->seconds : SHARE * s->cost;
+    double cost = s->cost < s->before ? s->cost : s->before;
+    if (SHARE * cost <= s->seconds) return s->seconds;
+    if (!s->told++)
+        warn(
+            "a checkpoint takes %.2g s: there is one every %.0f s, not every %g, so that they cost "
+            "2 %%",
+            cost, SHARE * cost, s->seconds);
+    return SHARE * cost;
+}
+
+static int32_t due(saver *s, int64_t step)
+{
     if (s->steps > 0 && step % s->steps == 0) return 1;
-    return s->seconds > 0 && now() - s->at >= seconds;
+    return s->seconds > 0 && now() - s->at >= s->seconds && now() - s->at >= interval_of(s);
 }
 
 int saver_step(saver *s, int64_t step)

@@ -31,6 +31,21 @@ static jem_status describe(jem_model *model)
     return *names ? jem__metadata_put(model, "class_names", names) : JEM_OK;
 }
 
+jem_status jem__model_settings_of(const jem_model *model, jem_config *config)
+{
+    int32_t kind = jem__model_is_network(model->config) ? 2 : 1;
+    for (const jem__setting *s = jem__model_settings; s->name; s++) {
+        char key[64];
+        if (!(s->kinds & kind)) continue;
+        jem__format(key, sizeof key, "model.%s", s->name);
+        JEM__TRY(jem__config_read(config, key, jem__model_metadata(model, s->name)));
+    }
+    const char *names = jem__model_metadata(model, "class_names");
+    jem_status status = names ? jem_config_set_str(config, "model.class_names", names) : JEM_OK;
+    /* Names are the caller's text, and may be more than a setting holds. */
+    return status == JEM_ERROR_CONFIG ? JEM_OK : status;
+}
+
 int64_t jem_model_class_name(const jem_model *model, int64_t k, char *buffer, int64_t capacity)
 {
     char number[24];

@@ -26,6 +26,8 @@ void jem__model_touch(jem_model *model);
 void jem__model_touch_briefly(jem_model *model);
 jem_model *jem__model_take(jem_model *model); /* one more reference */
 jem_context *jem__model_context(const jem_model *model);
+/* Writes the settings that make this network, and the names of its classes, into config. */
+jem_status jem__model_settings_of(const jem_model *model, jem_config *config);
 /* The text of a metadata entry until it is set again, or NULL. */
 const char *jem__model_metadata(const jem_model *model, const char *key);
 int32_t jem__model_has_head(const jem_model *model); /* E(x) is an energy head's */

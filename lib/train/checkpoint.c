@@ -18,24 +18,11 @@ static int32_t starts_with(const char *text, const char *start)
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-static jem_status set_model_key(jem_config *config, const jem_model *model, const jem__key *key)
-{
-    char pair[256];
-    const char *text = jem__model_metadata(model, key->name + strlen("model."));
-    if (!text) return JEM_OK;
-    if (key->type == JEM_KEY_STR)
-        return strpbrk(text, "\"\n") ? JEM_OK : jem_config_set_str(config, key->name, text);
-    jem__format(pair, sizeof pair, "%s=\"%s\"", key->name, text);
-    return jem_config_parse(config, pair);
-}
-
 /* The trainer's settings with those of its model, which may come from a file. */
 static jem_status settings_of(const jem_trainer *t, jem_config **out)
 {
     jem_status status = jem_config_clone(out, t->config);
-    for (int64_t i = 0; !status && i < jem__key_total; i++)
-        if (starts_with(jem__keys[i].name, "model."))
-            status = set_model_key(*out, t->model, &jem__keys[i]);
+    if (!status) status = jem__model_settings_of(t->model, *out);
     if (status) {
         jem_config_destroy(*out);
         *out = NULL;

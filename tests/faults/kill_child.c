@@ -1,24 +1,25 @@
 /* A training run that can be killed: kill_child DIR RECIPE [KIND NTH]
 
-   Resumes DIR/run, or the newest of DIR/run.1 and on that is whole, saves after every second step
-   and says so in DIR/saved, ends with DIR/model. With KIND and NTH it kills itself in the middle of
-   call number NTH of that kind. */
+   Resumes DIR/run, or the newest of DIR/run.1 and on that is whole, says in DIR/resumed how far
+   that was, saves after every second step and says so in DIR/saved, ends with DIR/model. With KIND
+   and NTH it kills itself in the middle of call number NTH of that kind. */
 #include "faults/inject.h"
 #include "faults/recipes.h"
 #include "train/tiny.h"
 
-static void say(const char *where, int64_t step)
-{
-    char path[4300];
-    snprintf(path, sizeof path, "%s/saved", where);
-    FILE *f = fopen(path, "a");
-    ck_assert_ptr_nonnull(f);
-    fprintf(f, "%d\n", (int)step);
-    fclose(f);
-}
-
 static const char *folder;
 static int recipe;
+
+/* A roll-back is progress too. */
+static void say(const char *name, int64_t step, int64_t rollbacks)
+{
+    char path[4300];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "a");
+    ck_assert_ptr_nonnull(f);
+    fprintf(f, "%d\n", (int)(rollbacks * 1000 + step));
+    fclose(f);
+}
 
 static void resume(jem_trainer *trainer, const char *file)
 {
@@ -37,13 +38,16 @@ START_TEST(run)
     snprintf(model, sizeof model, "%s/model", folder);
     tiny t = tiny_of(1 + recipe % 2, recipes[recipe]);
     resume(t.trainer, file);
+    OK(jem_trainer_progress(t.trainer, &step, NULL));
+    OK(jem_trainer_rollbacks(t.trainer, &count, NULL, NULL));
+    say("resumed", step, count);
     jem_status status = JEM_OK;
     while (status != JEM_END) {
         OK(jem_trainer_progress(t.trainer, &step, NULL));
         OK(jem_trainer_rollbacks(t.trainer, &again, NULL, NULL));
         if (step % 2 == 0 || again > count) {
             OK(jem_trainer_save(t.trainer, file));
-            say(folder, again * 1000 + step); /* a roll-back is progress too */
+            say("saved", step, again);
         }
         count = again;
         status = jem_trainer_step(t.trainer);

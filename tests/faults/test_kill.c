@@ -18,7 +18,7 @@
 
 static const char *child;
 static jem__random dice;
-static int64_t inside, at_random, damaged, finished, most;
+static int64_t inside, at_random, damaged, resumptions, finished, most;
 static uint64_t seed = 1;
 
 static double now(void)
@@ -58,6 +58,11 @@ static int wait_for(const char *folder, pid_t pid)
     ck_assert_msg(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0,
                   "the run in %s ended with %#x: see its log", folder, status);
     return WIFSIGNALED(status);
+}
+
+static void path_in(char *path, size_t size, const char *folder, const char *name)
+{
+    snprintf(path, size, "%s/%s", folder, name);
 }
 
 static int64_t counter(const jem__safetensors *set, const char *name)
@@ -132,11 +137,12 @@ static void damage(const char *folder)
     damaged++;
 }
 
-static int64_t reported(const char *folder)
+/* The last number of a file of the child's; -1: there is none. */
+static int64_t reported(const char *folder, const char *name)
 {
     char path[4300];
     int64_t last = -1, value;
-    snprintf(path, sizeof path, "%s/saved", folder);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *f = fopen(path, "r");
     if (!f) return -1;
     while (fscanf(f, "%" SCNd64, &value) == 1) last = value;
@@ -155,11 +161,25 @@ static int entries(const char *folder, const char *part)
 
 static void check_folder(const char *folder)
 {
-    int64_t have = progress_in(folder), said = reported(folder);
+    int64_t have = progress_in(folder), said = reported(folder, "saved");
     ck_assert(progress_of(folder, 0) >= 0 || inode_of(folder) == broken || !inode_of(folder));
     ck_assert_msg(have >= said, "the checkpoint is of %d, %d was saved", (int)have, (int)said);
     ck_assert_int_le(entries(folder, "run.tmp."), 1);
     ck_assert_int_le(entries(folder, "model.tmp."), 1);
+}
+
+/* The child went on from the best checkpoint there was, if it lived to tell; 0: from the start. */
+static void check_resumed(const char *folder, int64_t best, int killed)
+{
+    char path[4300];
+    int64_t resumed = reported(folder, "resumed");
+    path_in(path, sizeof path, folder, "resumed");
+    ck_assert(resumed >= 0 || killed);
+    if (resumed < 0) return;
+    ck_assert_msg(resumed == (best < 0 ? 0 : best), "it went on from %d, the checkpoint is of %d",
+                  (int)resumed, (int)best);
+    resumptions += best > 0;
+    ck_assert_int_eq(unlink(path), 0);
 }
 
 /* Kills one attempt somewhere; 1 if it was still running. */
@@ -169,6 +189,7 @@ static int kill_once(const char *folder, int recipe, double length)
                                 INJECT_LINK,  INJECT_OPEN,  INJECT_RENAME, INJECT_UNLINK};
     static const int calls[] = {500, 300, 60, 10, 4, 12, 6, 4};
     int killed, exposed = broken && inode_of(folder) == broken;
+    int64_t best = progress_in(folder);
     if (exposed || jem__random_below(&dice, 2)) {
         /* The first save over a damaged checkpoint is killed between its names. */
         uint32_t k = exposed ? 4 + 2 * jem__random_below(&dice, 2) : jem__random_below(&dice, 8);
@@ -184,14 +205,10 @@ static int kill_once(const char *folder, int recipe, double length)
         killed = wait_for(folder, pid);
         at_random += killed;
     }
+    check_resumed(folder, best, killed);
     check_folder(folder);
     if (killed && jem__random_below(&dice, 4) == 0) damage(folder);
     return killed;
-}
-
-static void path_in(char *path, size_t size, const char *folder, const char *name)
-{
-    snprintf(path, size, "%s/%s", folder, name);
 }
 
 /* A run with kills until it ends; the number of kills, at most `most`. */
@@ -237,8 +254,11 @@ START_TEST(killed_runs_end_as_others_do)
     for (int r = 0; r < RECIPES; r++) free(expected[r]);
     printf(
         "kill: %d of %d kills survived (%d inside a call, %d at a random moment, %d of them with "
-        "a damaged checkpoint after it), %d runs ended with the same bytes\n",
-        (int)kills, (int)kills, (int)inside, (int)at_random, (int)damaged, (int)finished);
+        "a damaged checkpoint after it), %d resumptions from the best checkpoint, %d runs ended "
+        "with "
+        "the same bytes\n",
+        (int)kills, (int)kills, (int)inside, (int)at_random, (int)damaged, (int)resumptions,
+        (int)finished);
 }
 END_TEST
 

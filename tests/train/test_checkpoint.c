@@ -153,6 +153,29 @@ START_TEST(other_runs_are_named)
 }
 END_TEST
 
+/* Of a setting's name or not: a run is saved, and goes on whatever was written meanwhile. */
+START_TEST(metadata_is_the_callers)
+{
+    const char *path = in_folder(test_folder(), "run.safetensors");
+    static const char *const keys[] = {"seed", "slice",       "precision", "convolution",
+                                       "fuse", "check_input", "rate",      "class_names"};
+    tiny whole = tiny_of(1, ""), t = tiny_of(1, ""), again = tiny_of(1, "");
+    OK(jem_trainer_run(whole.trainer, NULL));
+    for (int i = 0; i < 3; i++) OK(jem_trainer_step(t.trainer));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        OK(jem_model_metadata_set(t.model, keys[i], "a \"text\"\n\x1b"));
+    OK(jem_trainer_save(t.trainer, path));
+    OK(jem_model_metadata_set(t.model, "precision", "bf16"));
+    OK(jem_trainer_save(t.trainer, path));
+    OK(jem_trainer_resume(again.trainer, path));
+    OK(jem_trainer_run(again.trainer, NULL));
+    ck_assert(tiny_equal(&whole, &again));
+    tiny_end(&again);
+    tiny_end(&t);
+    tiny_end(&whole);
+}
+END_TEST
+
 START_TEST(damage_is_refused)
 {
     const char *folder = test_folder();
@@ -217,4 +240,4 @@ START_TEST(failed_saves)
 END_TEST
 
 TESTS("checkpoint", resumed_is_unbroken, from_recorded_settings, other_runs_are_named,
-      damage_is_refused, failed_saves)
+      metadata_is_the_callers, damage_is_refused, failed_saves)
