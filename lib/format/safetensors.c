@@ -13,6 +13,7 @@ void jem__safetensors_destroy(jem__safetensors *set)
     for (int64_t i = 0; i < set->count; i++) {
         jem__free((char *)set->tensors[i].name);
         jem__free((char *)set->tensors[i].dtype);
+        jem__free(set->tensors[i].own);
     }
     for (int64_t i = 0; i < set->metadata_count; i++) {
         jem__free(set->metadata[i].key);
@@ -116,6 +117,13 @@ int64_t jem__safetensors_count(const jem__safetensors *set)
 const jem__tensor_info *jem__safetensors_get(const jem__safetensors *set, int64_t index)
 {
     return &set->tensors[index];
+}
+
+uint8_t *jem__safetensors_take(jem__safetensors *set, int64_t index)
+{
+    uint8_t *bytes = set->tensors[index].own;
+    set->tensors[index].own = NULL;
+    return bytes;
 }
 
 const jem__tensor_info *jem__safetensors_find(const jem__safetensors *set, const char *name)

@@ -20,6 +20,7 @@ typedef struct jem__tensor_info {
     int64_t dimensions, shape[8], elements;
     const uint8_t *bytes; /* NULL in a set being written, or of which only the header was read */
     int64_t at, size;     /* at: where the bytes begin, counted from the end of the header */
+    uint8_t *own;         /* the bytes, if they are a block of this tensor alone */
 } jem__tensor_info;
 
 /* Reading. `name` stands for the file in error texts. _memory copies. */
@@ -56,6 +57,9 @@ void jem__safetensors_destroy(jem__safetensors *set);
 int64_t jem__safetensors_count(const jem__safetensors *set);
 const jem__tensor_info *jem__safetensors_get(const jem__safetensors *set, int64_t index);
 const jem__tensor_info *jem__safetensors_find(const jem__safetensors *set, const char *name);
+/* The bytes of a tensor for the caller to free, who may find them where they were until then; NULL:
+   they are no block of their own. */
+uint8_t *jem__safetensors_take(jem__safetensors *set, int64_t index);
 const char *jem__safetensors_metadata(const jem__safetensors *set, const char *key); /* or NULL */
 int64_t jem__safetensors_metadata_count(const jem__safetensors *set);
 void jem__safetensors_metadata_at(const jem__safetensors *set, int64_t index, const char **key,

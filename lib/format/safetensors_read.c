@@ -271,16 +271,18 @@ jem_status jem__safetensors_load_header(jem__safetensors **set, int64_t *data,
     return read_set(set, bytes, length, size, 0, file);
 }
 
-/* The tensors' bytes, of a set whose header was read. */
+/* The tensors' bytes, of a set whose header was read: a block each, so that who keeps one need not
+   hold it twice. */
 static jem_status read_data(jem__safetensors *set, int64_t at, const jem__view *view)
 {
-    int64_t size = jem__view_size(view) - at;
     jem__free(set->bytes);
     set->bytes = NULL;
-    JEM__TRY(jem__alloc(&set->bytes, size, 1));
-    JEM__TRY(jem__view_read(view, set->bytes, size, at));
-    for (int64_t i = 0; i < set->count; i++)
-        set->tensors[i].bytes = set->bytes + set->tensors[i].at;
+    for (int64_t i = 0; i < set->count; i++) {
+        jem__tensor_info *t = &set->tensors[i];
+        JEM__TRY(jem__alloc(&t->own, t->size, 1));
+        JEM__TRY(jem__view_read(view, t->own, t->size, at + t->at));
+        t->bytes = t->own;
+    }
     return JEM_OK;
 }
 

@@ -23,7 +23,7 @@ typedef struct jem__name {
 } jem__name;
 
 struct jem__safetensors {
-    uint8_t *bytes; /* the tensors', or the whole file; of a set that was read */
+    uint8_t *bytes; /* the header's, or the whole file; of a set that was read */
     jem__tensor_info *tensors;
     int64_t count, room;
     jem__name

@@ -139,30 +139,31 @@ static jem_status take(jem__parameter *p, const jem__safetensors *set, const cha
     return JEM_OK;
 }
 
-static jem_status keep_extra(jem_model *model, const jem__tensor_info *t)
+static jem_status keep_extra(jem_model *model, jem__safetensors *set, int64_t index)
 {
+    const jem__tensor_info *t = jem__safetensors_get(set, index);
     jem__extra *e = &model->extras[model->extra_count];
     *e = (jem__extra){.dimensions = t->dimensions, .size = t->size};
     model->extra_count++;
     memcpy(e->shape, t->shape, sizeof e->shape);
     snprintf(e->dtype, sizeof e->dtype, "%s", t->dtype);
     if (!(e->name = jem__strdup(t->name))) return JEM_ERROR_MEMORY;
+    if ((e->bytes = jem__safetensors_take(set, index))) return JEM_OK;
     JEM__TRY(jem__alloc(&e->bytes, t->size, 1));
     memcpy(e->bytes, t->bytes, (size_t)t->size);
     return JEM_OK;
 }
 
-static jem_status fill(jem_model *model, const jem__safetensors *set, const char *file)
+static jem_status fill(jem_model *model, jem__safetensors *set, const char *file)
 {
     for (int32_t i = 0; i < model->graph.parameter_count; i++)
         JEM__TRY(take(&model->parameters[i], set, file));
     jem__model_touch(model);
     int64_t count = jem__safetensors_count(set);
     JEM__TRY(jem__calloc(&model->extras, count, sizeof *model->extras));
-    for (int64_t i = 0; i < count; i++) {
-        const jem__tensor_info *t = jem__safetensors_get(set, i);
-        if (jem__parameter_find(model, t->name) < 0) JEM__TRY(keep_extra(model, t));
-    }
+    for (int64_t i = 0; i < count; i++)
+        if (jem__parameter_find(model, jem__safetensors_get(set, i)->name) < 0)
+            JEM__TRY(keep_extra(model, set, i));
     for (int64_t i = 0; i < jem__safetensors_metadata_count(set); i++) {
         const char *key, *value;
         jem__safetensors_metadata_at(set, i, &key, &value);
@@ -179,7 +180,7 @@ static jem_status fill(jem_model *model, const jem__safetensors *set, const char
     return JEM_OK;
 }
 
-static jem_status build(jem_model **out, jem_context *context, const jem__safetensors *set,
+static jem_status build(jem_model **out, jem_context *context, jem__safetensors *set,
                         const char *file)
 {
     jem_config *config = NULL;
