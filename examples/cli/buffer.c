@@ -35,9 +35,10 @@ static int choose(slots *s, const char *path, uint64_t seed, const int32_t *y, i
     for (int64_t i = 0; !code && i < n; i++) {
         int64_t block = s->blocks > 1 ? y[i] : 0;
         if (left[block] == 0)
-            code = fail("%s: the buffer has no more used slots%s: %" PRId64 " of %" PRId64
-                        " are used in all",
-                        path, s->blocks > 1 ? " of that class" : "", s->found, s->count);
+            code =
+                fail("%s: %" PRId64 " chains are asked for, but the buffer has no more used slots"
+                     "%s: %" PRId64 " of %" PRId64 " are used in all",
+                     path, n, s->blocks > 1 ? " of that class" : "", s->found, s->count);
         else
             chosen[i] = take_random(s, &state, first[block], &left[block]);
     }
@@ -46,22 +47,28 @@ static int choose(slots *s, const char *path, uint64_t seed, const int32_t *y, i
     return code;
 }
 
-/* As choose; without labels the classes take turns: as even as can be. */
-static int choose_any(slots *s, const char *path, uint64_t seed, const int32_t *y, int64_t n,
-                      int64_t *chosen)
+/* As choose; without labels the classes take turns: as even as can be. All there are, in order,
+   where they are no more than *n, which nobody asked for. */
+static int choose_any(slots *s, const char *path, uint64_t seed, const int32_t *y, int asked,
+                      int64_t *n, int64_t *chosen)
 {
     int32_t *turns = NULL;
-    if (s->blocks == 1 || y) return choose(s, path, seed, y, n, chosen);
-    turns = allocate(n, sizeof *turns);
-    for (int64_t i = 0; turns && i < n; i++) turns[i] = (int32_t)(i % s->blocks);
-    int code = turns ? choose(s, path, seed, turns, n, chosen) : CODE_FAILED;
+    if (!asked && s->found > 0 && s->found <= *n) {
+        memcpy(chosen, s->usable, (size_t)s->found * sizeof *chosen);
+        *n = s->found;
+        return 0;
+    }
+    if (s->blocks == 1 || y) return choose(s, path, seed, y, *n, chosen);
+    turns = allocate(*n, sizeof *turns);
+    for (int64_t i = 0; turns && i < *n; i++) turns[i] = (int32_t)(i % s->blocks);
+    int code = turns ? choose(s, path, seed, turns, *n, chosen) : CODE_FAILED;
     free(turns);
     return code;
 }
 
 /* Every slot of the file counts as used. */
 static int from_array(const char *path, jem_model *model, uint64_t seed, int by_class,
-                      const int32_t *y, int64_t n, float *x, char *how, size_t capacity)
+                      const int32_t *y, int asked, int64_t *n, float *x, char *how, size_t capacity)
 {
     jem_array *array = NULL;
     const float *values = NULL;
@@ -70,7 +77,7 @@ static int from_array(const char *path, jem_model *model, uint64_t seed, int by_
     TRY(check(jem_model_info(model, &c, &h, &w, &classes, NULL)));
     TRY(array_images(&array, path, model, &values, &s.count));
     s.usable = allocate(s.count, sizeof *s.usable);
-    chosen = allocate(n, sizeof *chosen);
+    chosen = allocate(*n, sizeof *chosen);
     int code = s.usable && chosen ? 0 : CODE_FAILED;
     if (!code && by_class && s.count % classes)
         code = fail("%s: %" PRId64 " images, expected a multiple of %" PRId64
@@ -78,8 +85,8 @@ static int from_array(const char *path, jem_model *model, uint64_t seed, int by_
                     path, s.count, classes);
     if (by_class) s.blocks = classes;
     for (int64_t i = 0; !code && i < s.count; i++) s.usable[s.found++] = i;
-    if (!code) code = choose_any(&s, path, seed, y, n, chosen);
-    for (int64_t i = 0; !code && i < n; i++)
+    if (!code) code = choose_any(&s, path, seed, y, asked, n, chosen);
+    for (int64_t i = 0; !code && i < *n; i++)
         memcpy(x + i * c * h * w, values + chosen[i] * c * h * w, (size_t)(c * h * w) * sizeof *x);
     snprintf(how, capacity, "random images of the buffer %s (%" PRId64 "%s)", path, s.count,
              by_class ? ", in blocks by class" : "");
@@ -103,11 +110,11 @@ static int find_slots(slots *s, jem_sampler *sampler, int64_t classes, int64_t c
 }
 
 static int from_sampler(const char *path, jem_sampler *sampler, slots *s, uint64_t seed,
-                        const int32_t *y, int64_t n, int64_t image, float *x)
+                        const int32_t *y, int asked, int64_t *n, int64_t image, float *x)
 {
-    int64_t *chosen = allocate(n, sizeof *chosen);
-    int code = chosen ? choose_any(s, path, seed, y, n, chosen) : CODE_FAILED;
-    for (int64_t i = 0; !code && i < n; i++)
+    int64_t *chosen = allocate(*n, sizeof *chosen);
+    int code = chosen ? choose_any(s, path, seed, y, asked, n, chosen) : CODE_FAILED;
+    for (int64_t i = 0; !code && i < *n; i++)
         code = check(jem_sampler_buffer_get(sampler, chosen[i], 1, x + i * image, image));
     free(chosen);
     return code;
@@ -135,16 +142,16 @@ static int open_buffer(jem_sampler **sampler, const char *path, jem_model *model
 }
 
 int buffer_starts(const char *path, jem_model *model, uint64_t seed, int by_class, const int32_t *y,
-                  int64_t n, float *x, char *how, size_t capacity)
+                  int asked, int64_t *n, float *x, char *how, size_t capacity)
 {
     jem_sampler *sampler = NULL;
     slots s = {0};
     int64_t c, h, w;
     if (has_suffix(path, ".npy"))
-        return from_array(path, model, seed, by_class, y, n, x, how, capacity);
+        return from_array(path, model, seed, by_class, y, asked, n, x, how, capacity);
     TRY(check(jem_model_info(model, &c, &h, &w, NULL, NULL)));
     int code = open_buffer(&sampler, path, model, &s);
-    if (!code) code = from_sampler(path, sampler, &s, seed, y, n, c * h * w, x);
+    if (!code) code = from_sampler(path, sampler, &s, seed, y, asked, n, c * h * w, x);
     snprintf(how, capacity,
              "random slots of the replay buffer in %s (%" PRId64 " of %" PRId64 " used)", path,
              s.found, s.count);

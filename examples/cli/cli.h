@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 enum { CODE_FAILED = 1, CODE_USAGE = 2, CODE_INTERRUPTED = 130 };
+enum { ERROR_TEXT = 5120 }; /* room for any text of jem_last_error */
 
 #define COUNT(array) ((int64_t)(sizeof(array) / sizeof((array)[0])))
 #define TRY(expression)                                                                            \
@@ -39,6 +40,8 @@ int beside_of(char *beside, size_t capacity, const char *path);
 /* ---- text.c ---- */
 
 int text_character(const char *text); /* bytes of its first character; 0: no UTF-8 */
+/* C0, DEL and C1: a terminal may obey them. */
+int text_is_control(const char *text);
 /* Without control characters, whole characters of UTF-8. */
 void text_clean(char *clean, size_t capacity, const char *text);
 void text_print(FILE *out, const char *text);
@@ -305,6 +308,10 @@ int metrics_open(metrics *m, const char *folder, const jem_trainer *trainer);
 int metrics_write(metrics *m, const jem_trainer *trainer);
 int metrics_rollback(metrics *m, const jem_trainer *trainer);
 int metrics_close(metrics *m);
+/* A line of a log into `line` of METRICS_LINE bytes; 0: there is none, or a longer one, which no
+   run writes. */
+enum { METRICS_LINE = 1 << 14 };
+int metrics_line(FILE *file, char *line);
 /* Draws the curves of a whole run. drawn 0: the log holds no step, and nothing was written. */
 int metrics_plot(const char *path, const char *picture, int *drawn);
 

@@ -17,6 +17,7 @@ static struct {
         {"restarts", OPTION_KEY, 0, "attack.restarts", "N", NULL},                                 \
         {"refined", OPTION_KEY_FLAG, 0, "attack.refined", NULL, NULL},                             \
         {"copies", OPTION_KEY, 0, "refine.copies", "N", NULL},                                     \
+        {"copy-noise", OPTION_KEY, 0, "refine.noise", "S", NULL},                                  \
     {                                                                                              \
         "seed", OPTION_KEY, 0, "attack.seed", "N", NULL                                            \
     }

@@ -30,13 +30,14 @@ static void string(json *out, const char *text)
         int n = text_character(at);
         if (n == 0) {
             fputs("\\ufffd", out->file); /* in a file's name, which may be no UTF-8 */
+        } else if (text_is_control(at)) {
+            fprintf(out->file, "\\u%04x", n > 1 ? (unsigned char)at[1] : c);
+            at += n - 1;
         } else if (n > 1) {
             fwrite(at, 1, (size_t)n, out->file);
             at += n - 1;
         } else if (c == '"' || c == '\\') {
             fprintf(out->file, "\\%c", c);
-        } else if (c < 0x20) {
-            fprintf(out->file, "\\u%04x", c);
         } else {
             fputc(c, out->file);
         }

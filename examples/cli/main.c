@@ -1,5 +1,6 @@
 /* jem: trains, evaluates, scores with and samples from joint energy models. */
 #include "cli.h"
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,14 +25,22 @@ static const struct {
     {"help", "this text; 'jem help COMMAND', 'jem help settings [SECTION]'", run_help},
 };
 
+/* Names of files and classes are anybody's: what a terminal would obey is left out. */
+static void tell(const char *lead, const char *format, va_list arguments)
+{
+    char text[ERROR_TEXT + 5120];
+    vsnprintf(text, sizeof text, format, arguments);
+    fputs(lead, stderr);
+    text_print(stderr, text);
+    fputc('\n', stderr);
+}
+
 int fail(const char *format, ...)
 {
     va_list arguments;
-    va_start(arguments, format);
     fflush(stdout);
-    fputs("jem: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    va_start(arguments, format);
+    tell("jem: ", format, arguments);
     va_end(arguments);
     return CODE_FAILED;
 }
@@ -40,15 +49,13 @@ void warn(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fputs(isatty(STDERR_FILENO) ? "\r\033[Kwarning: " : "warning: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    tell(isatty(STDERR_FILENO) ? "\r\033[Kwarning: " : "warning: ", format, arguments);
     va_end(arguments);
 }
 
 int check(jem_status status)
 {
-    char text[1024];
+    char text[ERROR_TEXT];
     if (status >= 0) return 0;
     jem_last_error(text, sizeof text);
     return fail("%s", *text ? text : jem_status_name(status));
@@ -56,7 +63,7 @@ int check(jem_status status)
 
 int check_input(const char *path, jem_status status)
 {
-    char text[1024];
+    char text[ERROR_TEXT];
     if (status >= 0) return 0;
     jem_last_error(text, sizeof text);
     return fail("%s: %s", path, text);
@@ -137,8 +144,18 @@ static int close_output(int code)
     return code;
 }
 
+/* Where a standard stream is closed, the next file that is opened would get its number, and what
+   is printed. Writing to one stays an error. */
+static void hold_streams(void)
+{
+    int fd = open("/dev/null", O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO) fd = dup(fd);
+    if (fd >= 0) close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    hold_streams();
     if (argc < 2) {
         print_help(stderr);
         return CODE_USAGE;

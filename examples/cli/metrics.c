@@ -179,12 +179,17 @@ static void go_back(columns_read *c, double step)
     while (c->count && c->values[STEP][c->count - 1] > step) c->count--;
 }
 
+int metrics_line(FILE *file, char *line)
+{
+    if (!fgets(line, METRICS_LINE, file)) return 0;
+    return strlen(line) < METRICS_LINE - 1 || line[METRICS_LINE - 2] == '\n';
+}
+
 static int read_columns(columns_read *c, FILE *file)
 {
-    char *line = NULL;
-    size_t size = 0;
+    char line[METRICS_LINE];
     int code = 0;
-    while (!code && getline(&line, &size, file) > 0) {
+    while (!code && metrics_line(file, line)) {
         if (strstr(line, "\"event\"")) {
             go_back(c, json_find(line, "step"));
             continue;
@@ -194,7 +199,6 @@ static int read_columns(columns_read *c, FILE *file)
             c->values[i][c->count] = json_find(line, columns[i]);
         if (!code && isfinite(c->values[STEP][c->count])) c->count++;
     }
-    free(line);
     return code;
 }
 
@@ -209,8 +213,9 @@ static int has(const columns_read *c, int column)
 int metrics_plot(const char *path, const char *picture, int *drawn)
 {
     columns_read c = {.count = 0};
-    FILE *file = fopen(path, "r");
     *drawn = 0;
+    if (!is_file(path)) return fail("%s: there is no such file", path);
+    FILE *file = fopen(path, "r");
     if (!file) return fail("%s: cannot open: %s", path, strerror(errno));
     int code = read_columns(&c, file);
     fclose(file);

@@ -7,7 +7,7 @@
 
 static void library_error(const html *page)
 {
-    char text[1024];
+    char text[ERROR_TEXT];
     jem_last_error(text, sizeof text);
     fputs("<p class=\"alarm\">", page->file);
     html_text(page, text);

@@ -218,12 +218,11 @@ static void show_others(const html *page, const char *folder, const names *n)
    a step. */
 static void read_log(const char *path, tree *events, int64_t most, int64_t *count, tree *last)
 {
-    FILE *file = fopen(path, "r");
-    char *line = NULL;
-    size_t size = 0;
+    FILE *file = is_file(path) ? fopen(path, "r") : NULL;
+    char line[METRICS_LINE];
     *count = 0;
     *last = (tree){0};
-    while (file && getline(&line, &size, file) > 0) {
+    while (file && metrics_line(file, line)) {
         tree t;
         int is_event = strstr(line, "\"event\"") != NULL;
         if (!tree_parse(&t, line)) continue;
@@ -236,7 +235,6 @@ static void read_log(const char *path, tree *events, int64_t most, int64_t *coun
             tree_clear(&t);
         }
     }
-    free(line);
     if (file) fclose(file);
 }
 

@@ -186,8 +186,14 @@ static int label_each_class(work *k)
 static int from_sampler(work *k)
 {
     char kind[32];
+    int64_t carried;
     images data = {0};
     TRY(check(jem_config_get_str(k->config, "sampler.start", kind, sizeof kind)));
+    TRY(check(jem_model_starts_info(k->model, NULL, &carried, NULL)));
+    if (strcmp(kind, "uniform") != 0 && !given.data && !carried)
+        return fail("%s carries no class Gaussians: give --data SOURCE, or add them to it with jem "
+                    "starts",
+                    given.model);
     if (!strcmp(kind, "uniform"))
         snprintf(k->how, sizeof k->how, "uniform noise");
     else
@@ -207,8 +213,8 @@ static int from_buffer(work *k)
 {
     int64_t seed;
     TRY(check(jem_config_get_i64(k->config, "sampler.seed", &seed)));
-    return buffer_starts(given.buffer, k->model, (uint64_t)seed, given.by_class, k->y, k->n, k->x,
-                         k->how, sizeof k->how);
+    return buffer_starts(given.buffer, k->model, (uint64_t)seed, given.by_class, k->y,
+                         given.count || k->y, &k->n, k->x, k->how, sizeof k->how);
 }
 
 static int is_sheet(void)

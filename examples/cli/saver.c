@@ -37,7 +37,7 @@ int saver_exists(const char *checkpoint)
    passed over: what cannot be read now may be good, and the next saves would push it out. */
 int saver_find(const char *checkpoint, char *path, size_t size, jem_config **config)
 {
-    char reason[1024] = "";
+    char reason[ERROR_TEXT] = "";
     for (int age = 0; age <= MOST_KEPT; age++) {
         if (!name_of(path, size, checkpoint, age)) continue;
         jem_status status = jem_config_load(config, path);
@@ -182,7 +182,7 @@ static int32_t due(saver *s, int64_t step)
 
 int saver_step(saver *s, int64_t step)
 {
-    char reason[1024];
+    char reason[ERROR_TEXT];
     if (!due(s, step)) return 0;
     if (!folder_restore(s->folder)) return leave(s);
     if (write_all(s) == JEM_OK) return 0;

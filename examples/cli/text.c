@@ -16,8 +16,7 @@ int text_character(const char *text)
     return n;
 }
 
-/* C0, DEL and C1: a terminal may obey them. */
-static int is_control(const char *text)
+int text_is_control(const char *text)
 {
     const unsigned char *at = (const unsigned char *)text;
     return *at < 0x20 || *at == 0x7F || (*at == 0xC2 && at[1] < 0xA0);
@@ -27,7 +26,7 @@ void text_clean(char *clean, size_t capacity, const char *text)
 {
     size_t at = 0;
     while (*text) {
-        int n = text_character(text), shown = n && !is_control(text);
+        int n = text_character(text), shown = n && !text_is_control(text);
         size_t length = shown ? (size_t)n : 1;
         if (at + length >= capacity) break;
         memcpy(clean + at, shown ? text : n ? " " : "?", length);
@@ -41,7 +40,7 @@ void text_print(FILE *out, const char *text)
 {
     for (; *text; text += text_character(text) ? text_character(text) : 1) {
         int n = text_character(text);
-        if (n && !is_control(text))
+        if (n && !text_is_control(text))
             fwrite(text, 1, (size_t)n, out);
         else
             fputc(n ? ' ' : '?', out);

@@ -336,7 +336,7 @@ static int interrupted(const run *r)
 /* After JEM_ERROR_DIVERGED the trainer is that of the step before. */
 static int diverged(run *r)
 {
-    char picture[4200], reason[1024];
+    char picture[4200], reason[ERROR_TEXT];
     int drawn;
     jem_last_error(reason, sizeof reason);
     join_new(picture, sizeof picture, given.output, "curves.png");

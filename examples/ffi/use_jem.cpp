@@ -4,7 +4,7 @@
 // build: c++ -std=c++17 use_jem.cpp $(pkg-config --cflags --libs jem) -o use_jem
 //
 // Scores, samples, trains with a loss of its own on the logits, runs the trainer with a
-// callback, cancels, reads an error's text.
+// callback that stops it, reads an error's text.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>

@@ -26,7 +26,7 @@ typedef struct jem_model jem_model;
 
 /* Makes a model with PyTorch's default initial weights,
    U(-1/sqrt(fan_in), 1/sqrt(fan_in)), drawn from model.seed. Keys: model.*.
-   Errors: ARGUMENT, CONFIG, SHAPE (an input too small for the strides), MEMORY. */
+   Errors: ARGUMENT, CONFIG, SHAPE (an instance norm of a single value), MEMORY. */
 JEM_API jem_status jem_model_create(jem_model **model, jem_context *context,
                                     const jem_config *config);
 
@@ -78,7 +78,7 @@ JEM_API int64_t jem_model_class_name(const jem_model *model, int64_t k, char *bu
 /* String metadata, saved in the file. _get has the contract of jem_last_error; _set
    writes. Errors: ARGUMENT (_get: no such entry; _set: no UTF-8, a key of more than 251
    bytes, or more than 16382 entries), STATE (_set: the entry describes the
-   architecture and can only be read), MEMORY. */
+   architecture or the file, and can only be read), MEMORY. */
 JEM_API int64_t jem_model_metadata_get(const jem_model *model, const char *key, char *buffer,
                                        int64_t capacity);
 JEM_API jem_status jem_model_metadata_set(jem_model *model, const char *key, const char *value);

@@ -44,8 +44,8 @@ JEM_API void jem_network_destroy(jem_network *network);
 JEM_API int32_t jem_network_convolution(jem_network *network, int32_t in, const char *name,
                                         int64_t channels, int64_t kernel, int64_t stride,
                                         int64_t pad);
-/* "batch" (momentum: model.norm_momentum), "instance", "layer" (all of an image),
-   "group:N" or "act", as of model.norm. The shape stays. */
+/* "batch" (momentum: model.norm_momentum), "instance", "layer" (all of an image) or "act", as of
+   model.norm, or "group:N", N groups of channels each by itself. The shape stays. */
 JEM_API int32_t jem_network_norm(jem_network *network, int32_t in, const char *name,
                                  const char *norm);
 /* "relu", "leaky_relu" (slope 0.2) or "silu". */

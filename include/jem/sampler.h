@@ -85,10 +85,11 @@ JEM_API jem_status jem_sampler_buffer_age(const jem_sampler *sampler, int64_t fi
 JEM_API jem_status jem_sampler_buffer_set(jem_sampler *sampler, int64_t first, int64_t n,
                                           const float *x);
 /* Takes over the buffer of a checkpoint (jem_trainer_save) with its ages; jem_config_load
-   tells its sampler.buffer and sampler.conditional, which must be the sampler's.
+   tells its sampler.buffer, which must be the sampler's, and its sampler.conditional. Any
+   sampler takes chains of classes; one with sampler.conditional=1 takes no others.
    used (may be NULL): slots that were ever drawn; the others keep their starts. The
    count of draws stays. Errors: ARGUMENT, IO, FORMAT, SHAPE (another number of slots or
-   size of images), MEMORY; the buffer then is as it was. */
+   size of images), CONFIG (chains of any class), MEMORY; the buffer then is as it was. */
 JEM_API jem_status jem_sampler_buffer_load(jem_sampler *sampler, const char *path, int64_t *used);
 
 /* Of the last draw: mean Euclidean distance from start to end, share of pixels

@@ -11,7 +11,7 @@
    its standard deviation, and rest_c^2 is the variance that every pixel has besides.
    Means and variances of the pixels are therefore exact, covariances approximate.
    Rank 32 (the default): relative error of the covariance matrices in the Frobenius norm
-   7 % on MNIST (0.6 MB) and 4 % on CIFAR-10 (2.2 MB); docs/sampling.md has a table.
+   7 % on MNIST (0.6 MB) and 5 % on CIFAR-10 (2.2 MB); docs/sampling.md has a table.
 
    The file holds them as starts.mean and starts.rest (F32 [K,C,H,W]) and starts.factor
    (BF16 [K,rank,C,H,W]). */

@@ -8,7 +8,7 @@
 #undef jem__fail
 #undef jem__fail_in
 
-static _Thread_local char last_error[1024];
+static _Thread_local char last_error[5120]; /* a path of 4096 bytes, and the reason */
 
 /* printf in the C locale, whatever the thread's is. */
 void jem__print(char *text, size_t size, const char *format, va_list arguments)
@@ -65,6 +65,8 @@ void jem__tidy_text(char *text)
             *text = '?';
         else if ((unsigned char)*text < ' ' || *text == 127)
             *text = ' ';
+        else if ((unsigned char)*text == 0xC2 && (unsigned char)text[1] < 0xA0)
+            text[0] = text[1] = ' '; /* C1, which terminals obey */
     }
 }
 
@@ -80,13 +82,13 @@ jem_status jem__fail(jem_status status, const char *format, ...)
 
 jem_status jem__fail_in(jem_status status, const char *format, ...)
 {
-    char before[512], inner[sizeof last_error];
+    char before[4352], inner[sizeof last_error];
     va_list arguments;
     va_start(arguments, format);
     jem__print(before, sizeof before, format, arguments);
     va_end(arguments);
     memcpy(inner, last_error, sizeof inner);
-    snprintf(last_error, sizeof last_error, "%.500s: %.500s", before, inner);
+    snprintf(last_error, sizeof last_error, "%.4300s: %.800s", before, inner);
     jem__tidy_text(last_error);
     return status;
 }

@@ -141,11 +141,13 @@ jem_status jem_model_metadata_set(jem_model *model, const char *key, const char 
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "jem_model_metadata_set: key '%.40s...' is longer than %d bytes", key,
                          JEM__KEY_LIMIT);
-    int fixed = strcmp(key, "format") == 0;
+    int fixed = strcmp(key, "format") == 0 || strcmp(key, "format_version") == 0 ||
+                strcmp(key, "checksum") == 0;
     for (const jem__setting *s = jem__model_settings; s->name; s++) fixed |= !strcmp(key, s->name);
     if (fixed)
-        return jem__fail(JEM_ERROR_STATE,
-                         "jem_model_metadata_set: %s describes the network and cannot be set", key);
+        return jem__fail(
+            JEM_ERROR_STATE,
+            "jem_model_metadata_set: %s describes the network or the file and cannot be set", key);
     if (model->metadata_count >= JEM__MODEL_TEXTS && !jem__model_metadata(model, key))
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "jem_model_metadata_set: the model has %" PRId64

@@ -1,4 +1,5 @@
 /* Replay buffers from outside: a checkpoint's, or the caller's images. */
+#include "base/config.h"
 #include "base/context.h"
 #include "base/memory.h"
 #include "base/status.h"
@@ -74,6 +75,27 @@ static jem_status find_buffer(const jem__safetensors *set, const char *path,
     return JEM_OK;
 }
 
+/* Blocks of one class each are for a sampler of classes; any other may go on from any chain. */
+static jem_status check_blocks(const jem__safetensors *set, const char *path,
+                               const jem_sampler *sampler)
+{
+    jem_config *config = NULL;
+    const char *settings = jem__safetensors_metadata(set, "settings");
+    if (!settings || !jem__sampler_has_blocks(sampler)) return JEM_OK;
+    JEM__TRY(jem_config_create(&config));
+    jem_status status = jem_config_parse(config, settings);
+    if (status)
+        status = jem__fail_in(JEM_ERROR_FORMAT, "%s", path);
+    else if (!jem__config_i64(config, "sampler.conditional") &&
+             jem__config_f64(config, "trainer.pxy") <= 0)
+        status = jem__fail(JEM_ERROR_CONFIG,
+                           "%s: chains of the buffer are of any class, expected those of "
+                           "sampler.conditional=1",
+                           path);
+    jem_config_destroy(config);
+    return status;
+}
+
 /* Checks everything before it changes anything, and that the file has such a buffer before there is
    room made for one. */
 static jem_status take_buffer(const jem__safetensors *set, const char *path, jem_sampler *sampler,
@@ -120,6 +142,7 @@ jem_status jem_sampler_buffer_load(jem_sampler *sampler, const char *path, int64
     JEM__ENTER(jem__sampler_context(sampler), name);
     JEM__TRY(jem__safetensors_load(&set, path));
     jem_status status = check_whole(set, path);
+    if (!status) status = check_blocks(set, path, sampler);
     if (!status) status = take_buffer(set, path, sampler, used);
     jem__safetensors_destroy(set);
     if (status && used) *used = 0;

@@ -3,10 +3,10 @@
    Every number is addressed: slots and restarts by the number of the chain, a
    first slot by its place, noise by chain and step. Chains of the buffer and
    chains of the caller are numbered apart, so that they never share noise. */
-#include "sample/internal.h"
 #include "base/config.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "sample/internal.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -258,6 +258,11 @@ void jem__sampler_set_run(jem_sampler *s, int64_t steps, uint64_t seed)
 {
     s->steps = steps;
     s->mover.seed = s->starts.seed = s->buffer.seed = seed;
+}
+
+int32_t jem__sampler_has_blocks(const jem_sampler *s)
+{
+    return s->buffer.blocks > 1;
 }
 
 void jem__sampler_buffer_shape(const jem_sampler *s, int64_t *slots, int64_t *image)

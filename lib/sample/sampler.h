@@ -16,6 +16,7 @@ typedef struct jem__sampler_state {
     int64_t *draws;
 } jem__sampler_state;
 jem_status jem__sampler_state_of(jem_sampler *sampler, jem__sampler_state *state);
+int32_t jem__sampler_has_blocks(const jem_sampler *sampler); /* of slots, one for each class */
 /* Slots and values of a slot, without making the buffer. */
 void jem__sampler_buffer_shape(const jem_sampler *sampler, int64_t *slots, int64_t *image);
 

@@ -104,7 +104,6 @@ static void read_settings(jem_trainer *t, const jem_config *config)
     t->px_batch = jem__config_i64(config, "trainer.px_batch");
     if (t->px_batch == 0) t->px_batch = t->batch;
     t->seed = (uint64_t)jem__config_i64(config, "sampler.seed");
-    jem__trainer_forget_metrics(t);
     jem__guard_read(&t->guard, config);
 }
 
@@ -229,6 +228,7 @@ static jem_status build(jem_trainer *t, jem_dataset *data, const jem_config *con
     if (!status) status = jem__rollback_read(t, config);
     /* Last: it changes the model. */
     if (!status) status = keep_starts(t, labelled, work);
+    if (!status) jem__trainer_forget_metrics(t);
     jem_dataset_destroy(train);
     jem_dataset_destroy(labelled);
     return status;

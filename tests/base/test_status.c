@@ -24,14 +24,23 @@ END_TEST
 /* A text longer than there is room for is cut, never overrun. */
 START_TEST(long_texts)
 {
-    char path[5000], text[2000];
+    char path[9000], text[9000];
     memset(path, 'x', sizeof path - 1);
     path[sizeof path - 1] = 0;
     jem__fail(JEM_ERROR_IO, "%s: gone", path);
     jem__fail_in(JEM_ERROR_IO, "%s", path);
     int64_t length = jem_last_error(text, sizeof text);
     ck_assert_int_eq(length, (int64_t)strlen(text));
-    ck_assert_int_lt(length, 1024);
+    ck_assert_int_lt(length, 5120);
+    /* The longest path leaves the reason whole, however often it is put before. */
+    path[4095] = 0;
+    jem__fail(JEM_ERROR_IO, "%s: cannot open: there is no such file", path);
+    jem_last_error(text, sizeof text);
+    ck_assert_ptr_nonnull(strstr(text, "no such file"));
+    jem__fail(JEM_ERROR_IO, "byte 7: expected 8");
+    jem__fail_in(JEM_ERROR_IO, "%s: header", path);
+    jem_last_error(text, sizeof text);
+    ck_assert_ptr_nonnull(strstr(text, "x: header: byte 7: expected 8"));
 }
 END_TEST
 
@@ -102,6 +111,12 @@ START_TEST(texts_are_utf8)
         jem_last_error(text, sizeof text);
         ck_assert(jem__is_utf8(text) && strchr(text, '?') && !strchr(text, '\n'));
     }
+    /* One line, and nothing that a terminal obeys: C0, DEL, C1. */
+    jem__fail(JEM_ERROR_IO, "a\x1b[2Jb\x7f"
+                            "c\xc2\x9b"
+                            "2J\xc2\xa0\xc3\x9b");
+    jem_last_error(text, sizeof text);
+    ck_assert_str_eq(text, "a [2Jb c  2J\xc2\xa0\xc3\x9b");
     for (int64_t capacity = 1; capacity < 12; capacity++) {
         const char *whole = "\xe2\x82\xac\xc3\xa9\xf0\x9f\x98\x80";
         ck_assert_int_eq(jem__copy_text(whole, text, capacity), 9);

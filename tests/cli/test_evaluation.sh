@@ -97,7 +97,7 @@ works '"eps": 0, "accuracy": 1' "$jem" eval attack "$@" --limit 8 --eps 0,64/255
 grep -q '"eps": 0.25098' out || bad "no fraction: $(cat out)"
 holds "$(grep '"eps": 1' out | sed 's/.*accuracy": \([0-9.]*\).*/\1/') < 0.5" "an attack that works"
 head -c 80 a.npy | grep -aq '(8, 1, 28, 28)' || bad "shape of attacked images"
-works '"refined": true' "$jem" eval attack "$@" --limit 2 --eps 0.1 --norm l2 --refined --copies 2 \
+works '"refined": true' "$jem" eval attack "$@" --limit 2 --eps 0.1 --norm l2 --refined --copies 2 --copy-noise 0.1 \
     --sampler.steps=1 --steps 2 --json
 for void in --copies=2 --refine.noise=0.1 --sampler.steps=3 --as-trained; do
     for what in attack distance; do

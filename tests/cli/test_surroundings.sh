@@ -115,6 +115,23 @@ wait $pid
 tail -n 1 pipe/metrics.jsonl | grep -q '"step": 40,' || bad "a closed pipe ended a run"
 [ -s pipe/model.safetensors ] && [ -s pipe/summary.json ] || bad "a closed pipe: $(ls pipe)"
 
+# ---- streams that are closed: what is printed goes into no file ----
+"$jem" $run --iterations 3 --output closed <&- >&- 2>&-
+[ -s closed/model.safetensors ] || bad "closed streams: $(ls closed)"
+[ "$(grep -cv '^{"step": [123], .*}$' closed/metrics.jsonl)" = 0 ] || bad "closed streams: $(cat closed/metrics.jsonl)"
+
+# ---- a pipe in place of a log is not waited for; a line that no run writes ends it ----
+mkdir pipes
+mkfifo pipes/metrics.jsonl
+fails 1 'pipes/metrics.jsonl: there is no such file' timeout 20 "$jem" report pipes --curves pipes.png
+cp -r closed longline
+truncate -s 200M longline/metrics.jsonl
+(ulimit -v 200000; works '' "$jem" report longline --curves longline.png)
+
+# ---- what a terminal obeys, in a name ----
+"$jem" info "$(printf 'a\302\233b\033')" 2>err
+grep -q '^jem: a  b : ' err || bad "a name with control characters: $(cat -v err)"
+
 # ---- a limit on file sizes: the save fails, as on a full disk ----
 (ulimit -f 2000; exec "$jem" $run --iterations 6 --output limit >out 2>err)
 [ $? = 1 ] || bad "a limit on file sizes: $(cat err)"

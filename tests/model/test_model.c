@@ -83,6 +83,8 @@ START_TEST(class_names)
         ck_assert_int_eq(jem_model_class_name(model, 4, NULL, 0), 1);
     }
     FAILS(JEM_ERROR_STATE, jem_model_metadata_set(model, "depth", "16"), "depth");
+    FAILS(JEM_ERROR_STATE, jem_model_metadata_set(model, "checksum", "0"), "or the file");
+    FAILS(JEM_ERROR_STATE, jem_model_metadata_set(model, "format_version", "1"), "or the file");
     OK(jem_model_metadata_set(model, "author", "nobody \"quoted\""));
     char value[32];
     ck_assert_int_eq(jem_model_metadata_get(model, "author", value, sizeof value), 15);

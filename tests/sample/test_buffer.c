@@ -166,6 +166,33 @@ START_TEST(a_damaged_checkpoint_changes_nothing)
 }
 END_TEST
 
+/* A class's chains are anybody's, but a sampler of classes takes no others. */
+START_TEST(chains_of_classes)
+{
+    static const char *const settings[] = {"sampler.conditional=0", "sampler.conditional=1",
+                                           "trainer.pxy=1 trainer.px=0 trainer.pyx=0"};
+    const char *path = test_path("classes.safetensors");
+    for (int from = 0; from < 3; from++) {
+        bench b = bench_of(settings[from]);
+        jem_trainer *trainer;
+        OK(jem_trainer_create(&trainer, b.model, b.data, b.config));
+        OK(jem_trainer_step(trainer));
+        OK(jem_trainer_save(trainer, path));
+        jem_trainer_destroy(trainer);
+        bench_end(&b);
+        for (int to = 0; to < 2; to++) {
+            b = bench_of(settings[to]);
+            if (to == 1 && from == 0)
+                FAILS(JEM_ERROR_CONFIG, jem_sampler_buffer_load(b.sampler, path, NULL),
+                      "expected those of sampler.conditional=1");
+            else
+                OK(jem_sampler_buffer_load(b.sampler, path, NULL));
+            bench_end(&b);
+        }
+    }
+}
+END_TEST
+
 /* The buffer is held to what a resumed run is: docs/formats.md. */
 START_TEST(a_checkpoint_must_be_whole)
 {
@@ -220,6 +247,7 @@ int main(void)
                             a_checkpoint_gives_its_buffer,
                             a_file_without_it_costs_no_buffer,
                             a_damaged_checkpoint_changes_nothing,
+                            chains_of_classes,
                             a_checkpoint_must_be_whole,
                             NULL};
     return test_run("buffer", tests);

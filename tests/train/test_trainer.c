@@ -31,6 +31,8 @@ START_TEST(metrics)
     ck_assert_ptr_null(jem_trainer_metric_name(-1));
     FAILS(JEM_ERROR_SHAPE, jem_trainer_metrics(t.trainer, values, METRICS - 1), "at least");
     ck_assert(isnan(tiny_metric(&t, "loss")));
+    ck_assert_double_eq(tiny_metric(&t, "rate_factor"), 1);
+    ck_assert_double_eq(tiny_metric(&t, "sampler_steps"), 2);
     for (int i = 0; i < 3; i++) OK(jem_trainer_step(t.trainer));
     OK(jem_trainer_metrics(t.trainer, values, METRICS));
     /* All but those of p(x,y) and of validation. */
