@@ -9,7 +9,7 @@ packages="gcc g++ libc6-dev meson ninja-build cmake pkg-config libdnnl-dev libpn
   libcairo2-dev check libsubunit-dev"
 case "${1:-}" in
 --tests) packages="$packages locales python3 python3-numpy luajit clang abigail-tools" ;;
---ci) packages="$packages git locales python3 python3-numpy luajit clang abigail-tools clang-format" ;;
+--ci) packages="$packages git locales python3 python3-numpy luajit clang abigail-tools clang-format libmatio-dev" ;;
 --slow) packages="$packages locales python3 python3-torch python3-numpy chromium" ;;
 esac
 

@@ -1,19 +1,20 @@
 /* SVHN's cropped digits: MATLAB 5 files with two arrays of bytes, X [32,32,3,n] and y [n,1],
    http://ufldl.stanford.edu/housenumbers; the format is that of "MAT-File Format", MathWorks.
-   Only what these files use is read: uint8 arrays, compressed or not. */
+   Only what these files use is read: uint8 arrays, compressed or not; other MATLAB files by matio,
+   where it is built in. */
+#include "format/svhn.h"
 #include "base/file.h"
 #include "base/gzip.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "format/bytes.h"
-#include "format/images.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #define ZLIB_CONST
 #include <zlib.h>
 
-enum { SIZE = 32, PLANES = 3, IMAGE = PLANES * SIZE * SIZE, DIGITS = 10 };
+enum { SIZE = JEM__SVHN_SIZE, PLANES = JEM__SVHN_PLANES, IMAGE = JEM__SVHN_IMAGE, DIGITS = 10 };
 enum { HEADER = 128, TAG = 8, DIMENSIONS = 4, NAME_ROOM = 64 };
 enum { TYPE_INT8 = 1, TYPE_UINT8 = 2, TYPE_INT32 = 5, TYPE_UINT32 = 6 };
 enum { TYPE_MATRIX = 14, TYPE_COMPRESSED = 15 };
@@ -141,7 +142,14 @@ static jem_status get_values(stream *s, int64_t n, uint8_t small[4], int32_t *is
     return *is_small || n <= s->most ? JEM_OK : damaged(s, "an array ends early");
 }
 
-/* Columns first, as MATLAB has them, to rows first. */
+void jem__svhn_turn(uint8_t *to, const uint8_t *image)
+{
+    for (int64_t c = 0; c < PLANES; c++)
+        for (int64_t x = 0; x < SIZE; x++)
+            for (int64_t y = 0; y < SIZE; y++)
+                to[(c * SIZE + y) * SIZE + x] = image[(c * SIZE + x) * SIZE + y];
+}
+
 static jem_status get_images(stream *s, jem__images *out, const array *a, int64_t limit,
                              int64_t *count)
 {
@@ -157,14 +165,23 @@ static jem_status get_images(stream *s, jem__images *out, const array *a, int64_
     JEM__TRY(jem__alloc(&out->pixels, n, IMAGE));
     out->n = n;
     for (int64_t i = 0; i < n; i++) {
-        uint8_t *to = out->pixels + i * IMAGE;
         JEM__TRY(get(s, image, IMAGE));
-        for (int64_t c = 0; c < PLANES; c++)
-            for (int64_t x = 0; x < SIZE; x++)
-                for (int64_t y = 0; y < SIZE; y++)
-                    to[(c * SIZE + y) * SIZE + x] = image[(c * SIZE + x) * SIZE + y];
+        jem__svhn_turn(out->pixels + i * IMAGE, image);
     }
     return n == a->shape[3] ? finish(s) : JEM_OK;
+}
+
+jem_status jem__svhn_labels(jem__images *images, const uint8_t *bytes, int64_t n, const char *path)
+{
+    JEM__TRY(jem__alloc(&images->labels, n, sizeof *images->labels));
+    for (int64_t i = 0; i < n; i++) {
+        images->labels[i] = bytes[i] % DIGITS;
+        if (bytes[i] < 1 || bytes[i] > DIGITS)
+            return jem__fail(JEM_ERROR_FORMAT,
+                             "%s: label %d of image %" PRId64 ", expected 1..10 (10 is digit 0)",
+                             path, bytes[i], i);
+    }
+    return JEM_OK;
 }
 
 /* One for each of the images, of which there are count. */
@@ -179,20 +196,13 @@ static jem_status get_labels(stream *s, jem__images *out, const array *a, int64_
         return jem__fail(JEM_ERROR_FORMAT, "%s: %" PRId64 " labels for %" PRId64 " images", s->path,
                          n, count);
     JEM__TRY(get_values(s, n, small, &is_small));
-    JEM__TRY(jem__alloc(&out->labels, n, sizeof *out->labels));
     JEM__TRY(jem__alloc(&bytes, n, 1));
     jem_status status = JEM_OK;
     if (is_small)
         memcpy(bytes, small, (size_t)n);
     else
         status = get(s, bytes, n);
-    for (int64_t i = 0; !status && i < n; i++) {
-        out->labels[i] = bytes[i] % DIGITS;
-        if (bytes[i] < 1 || bytes[i] > DIGITS)
-            status = jem__fail(JEM_ERROR_FORMAT,
-                               "%s: label %d of image %" PRId64 ", expected 1..10 (10 is digit 0)",
-                               s->path, bytes[i], i);
-    }
+    if (!status) status = jem__svhn_labels(out, bytes, n, s->path);
     jem__free(bytes);
     return status ? status : finish(s);
 }
@@ -230,11 +240,14 @@ static jem_status read_element(const char *path, uint32_t type, const uint8_t *b
     return status;
 }
 
+static int32_t is_own(const uint8_t *bytes, int64_t size)
+{
+    return size >= HEADER && bytes[126] == 'I' && bytes[127] == 'M' && bytes[125] == 1;
+}
+
 static jem_status read_elements(const char *path, const uint8_t *bytes, int64_t size,
                                 jem__images *out, const char *wanted, int64_t limit, int64_t *count)
 {
-    if (size < HEADER || bytes[126] != 'I' || bytes[127] != 'M' || bytes[125] != 1)
-        return jem__fail(JEM_ERROR_FORMAT, "%s: not a little-endian MATLAB 5 file", path);
     for (int64_t at = HEADER; at + TAG <= size;) {
         uint32_t type = (uint32_t)jem__little_endian(bytes + at, 4),
                  length = (uint32_t)jem__little_endian(bytes + at + 4, 4);
@@ -252,6 +265,17 @@ static jem_status read_elements(const char *path, const uint8_t *bytes, int64_t 
     return JEM_OK;
 }
 
+static jem_status read_other(jem__images *images, const char *path, int64_t size, int64_t limit)
+{
+#ifdef JEM__MATIO
+    return jem__svhn_matio(images, path, size, limit);
+#else
+    return jem__fail(JEM_ERROR_FORMAT,
+                     "%s: not a little-endian MATLAB 5 file; others need a libjem built with matio",
+                     path);
+#endif
+}
+
 jem_status jem__svhn_read(jem__images *images, const char *dir, int32_t test, int64_t limit)
 {
     char path[4400];
@@ -260,10 +284,12 @@ jem_status jem__svhn_read(jem__images *images, const char *dir, int32_t test, in
     *images = (jem__images){.c = PLANES, .h = SIZE, .w = SIZE, .classes = DIGITS};
     snprintf(path, sizeof path, "%s/%s_32x32.mat", dir, test ? "test" : "train");
     JEM__TRY(jem__file_read(&bytes, &size, path, (int64_t)4 << 30, 0));
+    int32_t own = is_own(bytes, size);
     /* Whatever their order: how many images there are bounds the labels. */
-    jem_status status = read_elements(path, bytes, size, images, "X", limit, &count);
-    if (!status) status = read_elements(path, bytes, size, images, "y", limit, &count);
+    jem_status status = own ? read_elements(path, bytes, size, images, "X", limit, &count) : JEM_OK;
+    if (own && !status) status = read_elements(path, bytes, size, images, "y", limit, &count);
     jem__free(bytes);
+    if (!own) status = read_other(images, path, size, limit);
     if (status) jem__images_clear(images);
     return status;
 }

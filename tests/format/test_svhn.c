@@ -106,7 +106,8 @@ START_TEST(claims_too_much)
     FAILS(JEM_ERROR_FORMAT, read_bytes(bytes, y), "no array y");
     bytes[124] = 0;
     bytes[125] = 2; /* version 7.3 is HDF5 */
-    FAILS(JEM_ERROR_FORMAT, read_bytes(bytes, size), "not a little-endian MATLAB 5 file");
+    FAILS(JEM_ERROR_FORMAT, read_bytes(bytes, size),
+          "test_32x32.mat"); /* matio says it otherwise */
     free(bytes);
 }
 END_TEST
