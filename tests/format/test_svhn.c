@@ -105,9 +105,8 @@ START_TEST(claims_too_much)
     ck_assert(bytes[y] == 14); /* the tag of the next array */
     FAILS(JEM_ERROR_FORMAT, read_bytes(bytes, y), "no array y");
     bytes[124] = 0;
-    bytes[125] = 2; /* version 7.3 is HDF5 */
-    FAILS(JEM_ERROR_FORMAT, read_bytes(bytes, size),
-          "test_32x32.mat"); /* matio says it otherwise */
+    bytes[125] = 2; /* version 7.3 is HDF5; matio says otherwise what is wrong */
+    FAILS(JEM_ERROR_FORMAT, read_bytes(bytes, size), "test_32x32.mat");
     free(bytes);
 }
 END_TEST
