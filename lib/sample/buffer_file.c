@@ -85,7 +85,7 @@ static jem_status check_blocks(const jem__safetensors *set, const char *path,
     JEM__TRY(jem_config_create(&config));
     jem_status status = jem_config_parse(config, settings);
     if (status)
-        status = jem__fail_in(JEM_ERROR_FORMAT, "%s", path);
+        status = jem__fail_in(status == JEM_ERROR_CONFIG ? JEM_ERROR_FORMAT : status, "%s", path);
     else if (!jem__config_i64(config, "sampler.conditional") &&
              jem__config_f64(config, "trainer.pxy") <= 0)
         status = jem__fail(JEM_ERROR_CONFIG,
