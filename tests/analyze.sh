@@ -54,7 +54,7 @@ tsan() {
   tell 'TSan, all tests that start threads' "$(tests "$base-tsan" tsan)"
 }
 
-# valgrind knows no AVX-512: the setup limits oneDNN to AVX2. `examples` are scoring with the model that
+# valgrind knows no AVX-512: the setup limits kernels to SSE4.1. `examples` are scoring with the model that
 # is shipped and a short training, by the installed interface alone.
 valgrind() {
   build "$base"
