@@ -77,7 +77,8 @@ START_TEST(bf16_gradients)
 }
 END_TEST
 
-/* Layouts change where images come in and their gradient goes out, not between layers. */
+/* Layouts change where images come in and their gradient goes out, not between layers; but for SSE4.1
+   oneDNN has blocks of eight for some convolutions only. */
 START_TEST(layouts_stay)
 {
     jem_context *context = test_context(1);
@@ -90,7 +91,8 @@ START_TEST(layouts_stay)
     OK(jem_model_create(&model, context, config));
     OK(jem__model_plan(model, 8, JEM__WANT_INPUT, &plan));
     for (int32_t i = 0; i < plan->step_count; i++) reorders += plan->steps[i].reorder != NULL;
-    ck_assert_int_le(reorders, 3); /* in, the features of the linear layer, out */
+    /* In, the features of the linear layer, out. */
+    ck_assert_int_le(reorders, jem__isa() >= JEM__ISA_AVX2 ? 3 : 10);
     jem_model_destroy(model);
     jem_context_destroy(context);
     jem_config_destroy(config);
