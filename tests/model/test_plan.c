@@ -77,8 +77,8 @@ START_TEST(bf16_gradients)
 }
 END_TEST
 
-/* Layouts change where images come in and their gradient goes out, not between layers; but for SSE4.1
-   oneDNN has blocks of eight for some convolutions only. */
+/* Layouts change where images come in and their gradient goes out, not between layers; but for
+   SSE4.1 oneDNN has blocks of eight for some convolutions only. */
 START_TEST(layouts_stay)
 {
     jem_context *context = test_context(1);
