@@ -23,6 +23,13 @@
 #define TEST_ASAN 0
 #endif
 
+/* valgrind holds memory of its own in the process. */
+static inline int test_valgrind(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+    return preloaded && strstr(preloaded, "vgpreload");
+}
+
 /* Fails the test with the library's error text. */
 #define OK(expression)                                                                             \
     do {                                                                                           \

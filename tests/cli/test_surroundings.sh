@@ -16,6 +16,13 @@ started()
         i=$((i + 1))
     done
 }
+# replace FOLDER: by `other`, while the run sleeps, lest it makes the folder anew between the two steps
+replace()
+{
+    kill -STOP $pid
+    mv "$1" "$1.old" && mv other "$1"
+    kill -CONT $pid
+}
 # stopped PID WORD: the run saved itself and told how to go on
 stopped()
 {
@@ -87,7 +94,7 @@ END
 pid=$!
 started two
 mkdir other && printf other >other/checkpoint.safetensors
-mv two two.old && mv other two
+replace two
 wait $pid
 code=$?
 [ $code = 1 ] || bad "another folder gave $code: $(cat err)"
@@ -102,7 +109,7 @@ works '' "$jem" $run --resume --iterations $((step + 1)) --output two.$pid
 pid=$!
 started empty
 mkdir other
-mv empty empty.old && mv other empty
+replace empty
 started empty
 fails 1 'another process is training in empty' "$jem" $run --resume --output empty
 kill -TERM $pid
