@@ -48,27 +48,26 @@ static int choose(slots *s, const char *path, uint64_t seed, const int32_t *y, i
 }
 
 /* As choose; without labels the classes take turns: as even as can be. All there are, in order,
-   where they are no more than *n, which nobody asked for. */
-static int choose_any(slots *s, const char *path, uint64_t seed, const int32_t *y, int asked,
-                      int64_t *n, int64_t *chosen)
+   where they may be fewer, and are no more. */
+static int choose_any(slots *s, const char *path, wanted *want, int64_t *chosen)
 {
     int32_t *turns = NULL;
-    if (!asked && s->found > 0 && s->found <= *n) {
+    if (want->fewer && s->found > 0 && s->found <= want->n) {
         memcpy(chosen, s->usable, (size_t)s->found * sizeof *chosen);
-        *n = s->found;
+        want->n = s->found;
         return 0;
     }
-    if (s->blocks == 1 || y) return choose(s, path, seed, y, *n, chosen);
-    turns = allocate(*n, sizeof *turns);
-    for (int64_t i = 0; turns && i < *n; i++) turns[i] = (int32_t)(i % s->blocks);
-    int code = turns ? choose(s, path, seed, turns, *n, chosen) : CODE_FAILED;
+    if (s->blocks == 1 || want->y) return choose(s, path, want->seed, want->y, want->n, chosen);
+    turns = allocate(want->n, sizeof *turns);
+    for (int64_t i = 0; turns && i < want->n; i++) turns[i] = (int32_t)(i % s->blocks);
+    int code = turns ? choose(s, path, want->seed, turns, want->n, chosen) : CODE_FAILED;
     free(turns);
     return code;
 }
 
 /* Every slot of the file counts as used. */
-static int from_array(const char *path, jem_model *model, uint64_t seed, int by_class,
-                      const int32_t *y, int asked, int64_t *n, float *x, char *how, size_t capacity)
+static int from_array(const char *path, jem_model *model, wanted *want, float *x, char *how,
+                      size_t capacity)
 {
     jem_array *array = NULL;
     const float *values = NULL;
@@ -77,19 +76,20 @@ static int from_array(const char *path, jem_model *model, uint64_t seed, int by_
     TRY(check(jem_model_info(model, &c, &h, &w, &classes, NULL)));
     TRY(array_images(&array, path, model, &values, &s.count));
     s.usable = allocate(s.count, sizeof *s.usable);
-    chosen = allocate(*n, sizeof *chosen);
+    chosen = allocate(want->n, sizeof *chosen);
     int code = s.usable && chosen ? 0 : CODE_FAILED;
-    if (!code && by_class && s.count % classes)
+    if (!code && want->by_class && s.count % classes)
         code = fail("%s: %" PRId64 " images, expected a multiple of %" PRId64
                     " (--buffer-by-class: a block for each class)",
                     path, s.count, classes);
-    if (by_class) s.blocks = classes;
+    if (want->by_class) s.blocks = classes;
     for (int64_t i = 0; !code && i < s.count; i++) s.usable[s.found++] = i;
-    if (!code) code = choose_any(&s, path, seed, y, asked, n, chosen);
-    for (int64_t i = 0; !code && i < *n; i++)
+    if (!code) code = choose_any(&s, path, want, chosen);
+    for (int64_t i = 0; !code && i < want->n; i++)
         memcpy(x + i * c * h * w, values + chosen[i] * c * h * w, (size_t)(c * h * w) * sizeof *x);
-    snprintf(how, capacity, "random images of the buffer %s (%" PRId64 "%s)", path, s.count,
-             by_class ? ", in blocks by class" : "");
+    snprintf(how, capacity, "%s images of the buffer %s (%" PRId64 "%s)",
+             want->n == s.found ? "all" : "random", path, s.count,
+             want->by_class ? ", in blocks by class" : "");
     free(s.usable);
     free(chosen);
     jem_array_destroy(array);
@@ -109,12 +109,12 @@ static int find_slots(slots *s, jem_sampler *sampler, int64_t classes, int64_t c
     return code;
 }
 
-static int from_sampler(const char *path, jem_sampler *sampler, slots *s, uint64_t seed,
-                        const int32_t *y, int asked, int64_t *n, int64_t image, float *x)
+static int from_sampler(const char *path, jem_sampler *sampler, slots *s, wanted *want,
+                        int64_t image, float *x)
 {
-    int64_t *chosen = allocate(*n, sizeof *chosen);
-    int code = chosen ? choose_any(s, path, seed, y, asked, n, chosen) : CODE_FAILED;
-    for (int64_t i = 0; !code && i < *n; i++)
+    int64_t *chosen = allocate(want->n, sizeof *chosen);
+    int code = chosen ? choose_any(s, path, want, chosen) : CODE_FAILED;
+    for (int64_t i = 0; !code && i < want->n; i++)
         code = check(jem_sampler_buffer_get(sampler, chosen[i], 1, x + i * image, image));
     free(chosen);
     return code;
@@ -141,20 +141,18 @@ static int open_buffer(jem_sampler **sampler, const char *path, jem_model *model
     return code;
 }
 
-int buffer_starts(const char *path, jem_model *model, uint64_t seed, int by_class, const int32_t *y,
-                  int asked, int64_t *n, float *x, char *how, size_t capacity)
+int buffer_starts(const char *path, jem_model *model, wanted *want, float *x, char *how,
+                  size_t capacity)
 {
     jem_sampler *sampler = NULL;
     slots s = {0};
     int64_t c, h, w;
-    if (has_suffix(path, ".npy"))
-        return from_array(path, model, seed, by_class, y, asked, n, x, how, capacity);
+    if (has_suffix(path, ".npy")) return from_array(path, model, want, x, how, capacity);
     TRY(check(jem_model_info(model, &c, &h, &w, NULL, NULL)));
     int code = open_buffer(&sampler, path, model, &s);
-    if (!code) code = from_sampler(path, sampler, &s, seed, y, asked, n, c * h * w, x);
-    snprintf(how, capacity,
-             "random slots of the replay buffer in %s (%" PRId64 " of %" PRId64 " used)", path,
-             s.found, s.count);
+    if (!code) code = from_sampler(path, sampler, &s, want, c * h * w, x);
+    snprintf(how, capacity, "%s slots of the replay buffer in %s (%" PRId64 " of %" PRId64 " used)",
+             want->n == s.found ? "all used" : "random", path, s.found, s.count);
     free(s.usable);
     jem_sampler_destroy(sampler);
     return code;

@@ -52,11 +52,19 @@ int sheet_check(const char *path, const sheet *s);
 
 /* ---- buffer.c: starts from a saved replay buffer ---- */
 
-/* x [*n] from the slots of a checkpoint, or of an .npy file: chosen at random by seed,
+/* What is asked of a buffer. */
+typedef struct wanted {
+    uint64_t seed;
+    int by_class;     /* an .npy file has a block of slots for each class */
+    const int32_t *y; /* [n] or NULL */
+    int64_t n;
+    int fewer; /* they may be fewer, if there are not as many: n is their number then */
+} wanted;
+
+/* x [n] from the slots of a checkpoint, or of an .npy file: chosen at random by seed,
    none twice; of a buffer with a block for each class, those of class y. Only slots that
-   were ever drawn; where they are fewer and nobody asked for as many, *n is their number.
-   Tells in `how` where they come from. */
-int buffer_starts(const char *path, jem_model *model, uint64_t seed, int by_class, const int32_t *y,
-                  int asked, int64_t *n, float *x, char *how, size_t capacity);
+   were ever drawn. Tells in `how` where they come from. */
+int buffer_starts(const char *path, jem_model *model, wanted *want, float *x, char *how,
+                  size_t capacity);
 
 #endif

@@ -330,6 +330,9 @@ int folder_is_own(const char *path);
 /* Makes and takes it again where somebody has removed it: a run is worth more. 0: by now another
    folder has the name, in which something is, or a process trains. */
 int folder_restore(const char *path);
+/* samples-000500.png: 500, the step after which the picture shows the replay buffer; -1: another
+   name. */
+int64_t folder_buffer_step(const char *name);
 /* Removes the summary and the pictures of a run. */
 void folder_clear(const char *path);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -94,11 +95,10 @@ int folder_restore(const char *path)
 
 /* ---- What an earlier run left ---- */
 
-/* samples-000500.png */
-static int is_buffer(const char *name)
+int64_t folder_buffer_step(const char *name)
 {
     size_t digits = strncmp(name, "samples-", 8) ? 0 : strspn(name + 8, "0123456789");
-    return digits >= 6 && !strcmp(name + 8 + digits, ".png");
+    return digits >= 6 && !strcmp(name + 8 + digits, ".png") ? strtoll(name + 8, NULL, 10) : -1;
 }
 
 void folder_clear(const char *folder)
@@ -114,7 +114,7 @@ void folder_clear(const char *folder)
     }
     DIR *dir = opendir(folder);
     while (dir && (entry = readdir(dir))) {
-        if (!is_buffer(entry->d_name)) continue;
+        if (folder_buffer_step(entry->d_name) < 0) continue;
         join(path, sizeof path, folder, entry->d_name);
         unlink(path);
     }

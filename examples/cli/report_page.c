@@ -145,15 +145,6 @@ static int is_picture(const char *name)
     return has_suffix(name, ".png") || has_suffix(name, ".svg");
 }
 
-/* samples-000500.png: the replay buffer after 500 steps. */
-static int64_t buffer_step(const char *name)
-{
-    char *end;
-    if (strncmp(name, "samples-", 8) != 0) return -1;
-    long long step = strtoll(name + 8, &end, 10);
-    return end > name + 8 && !strcmp(end, ".png") ? step : -1;
-}
-
 static void show_known(const html *page, const char *folder)
 {
     char path[4300], made[9000];
@@ -176,7 +167,7 @@ static void show_buffers(const html *page, const char *folder, const names *n)
     enum { SHOWN = 8 };
     int64_t total = 0, seen = 0;
     char path[4300], caption[96];
-    for (int64_t i = 0; i < n->count; i++) total += buffer_step(n->items[i]) >= 0;
+    for (int64_t i = 0; i < n->count; i++) total += folder_buffer_step(n->items[i]) >= 0;
     if (!total) return;
     fprintf(page->file, "<h3>Replay buffer during training</h3>\n");
     if (total > SHOWN)
@@ -184,7 +175,7 @@ static void show_buffers(const html *page, const char *folder, const names *n)
                 SHOWN, total);
     fputs("<div class=\"figures\">\n", page->file);
     for (int64_t i = 0; i < n->count; i++) {
-        int64_t step = buffer_step(n->items[i]), before = seen * SHOWN / total;
+        int64_t step = folder_buffer_step(n->items[i]), before = seen * SHOWN / total;
         if (step < 0) continue;
         seen++;
         if (total > SHOWN && seen * SHOWN / total == before) continue;
@@ -200,7 +191,8 @@ static void show_others(const html *page, const char *folder, const names *n)
     char path[4300];
     int shown = 0;
     for (int64_t i = 0; i < n->count; i++) {
-        if (!is_picture(n->items[i]) || is_known(n->items[i]) || buffer_step(n->items[i]) >= 0)
+        if (!is_picture(n->items[i]) || is_known(n->items[i]) ||
+            folder_buffer_step(n->items[i]) >= 0)
             continue;
         if (!shown++) {
             html_section(page, "More pictures");

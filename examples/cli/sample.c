@@ -213,8 +213,10 @@ static int from_buffer(work *k)
 {
     int64_t seed;
     TRY(check(jem_config_get_i64(k->config, "sampler.seed", &seed)));
-    return buffer_starts(given.buffer, k->model, (uint64_t)seed, given.by_class, k->y,
-                         given.count || k->y, &k->n, k->x, k->how, sizeof k->how);
+    wanted want = {(uint64_t)seed, given.by_class, k->y, k->n, !given.count && !k->y};
+    int code = buffer_starts(given.buffer, k->model, &want, k->x, k->how, sizeof k->how);
+    k->n = want.n;
+    return code;
 }
 
 static int is_sheet(void)

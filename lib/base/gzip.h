@@ -4,6 +4,8 @@
 
 #include <jem/status.h>
 
+enum { JEM__MOST_INFLATION = 1032 }; /* deflate makes at most so many bytes of one */
+
 /* zlib takes its memory where libjem does: before inflateInit. */
 struct z_stream_s;
 void jem__inflate_memory(struct z_stream_s *z);

@@ -2,6 +2,7 @@
    that many bytes before its pixels are allocated, and only the chunks that make pixels are
    looked at. */
 #include "base/file.h"
+#include "base/gzip.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/view.h"
@@ -17,8 +18,6 @@
 #define MOST_PIXELS ((int64_t)1 << 24)
 #define MOST_BYTES ((int64_t)1 << 28) /* of a file */
 enum { CHUNK_LIMIT = 1 << 20 };
-/* Deflate makes at most so many bytes of one. */
-enum { MOST_INFLATION = 1032 };
 enum { START = 33 }; /* signature and header chunk */
 
 typedef struct bytes {
@@ -69,7 +68,7 @@ static jem_status check_size(int64_t w, int64_t h, int64_t bits, int64_t size)
         return jem__fail(JEM_ERROR_FORMAT,
                          "%" PRId64 "x%" PRId64 " pixels, expected at most %" PRId64 " in all", w,
                          h, MOST_PIXELS);
-    if (packed / MOST_INFLATION > size)
+    if (packed / JEM__MOST_INFLATION > size)
         return jem__fail(JEM_ERROR_FORMAT,
                          "%" PRId64 "x%" PRId64 " pixels cannot be in %" PRId64 " bytes", w, h,
                          size);

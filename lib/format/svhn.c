@@ -18,8 +18,6 @@ enum { SIZE = JEM__SVHN_SIZE, PLANES = JEM__SVHN_PLANES, IMAGE = JEM__SVHN_IMAGE
 enum { HEADER = 128, TAG = 8, DIMENSIONS = 4, NAME_ROOM = 64 };
 enum { TYPE_INT8 = 1, TYPE_UINT8 = 2, TYPE_INT32 = 5, TYPE_UINT32 = 6 };
 enum { TYPE_MATRIX = 14, TYPE_COMPRESSED = 15 };
-/* Deflate makes at most so many bytes of one. */
-enum { MOST_INFLATION = 1032 };
 
 /* The bytes of one element of the file, inflated on the way. */
 typedef struct stream {
@@ -232,7 +230,7 @@ static jem_status read_element(const char *path, uint32_t type, const uint8_t *b
     s.z.avail_in = (uInt)size;
     if (type != TYPE_COMPRESSED && type != TYPE_MATRIX) return JEM_OK;
     if (!s.compressed) return read_matrix(&s, out, wanted, limit, count);
-    s.most = size * MOST_INFLATION;
+    s.most = size * JEM__MOST_INFLATION;
     jem__inflate_memory(&s.z);
     if (inflateInit(&s.z) != Z_OK) return jem__fail(JEM_ERROR_MEMORY, "%s: out of memory", path);
     jem_status status = read_matrix(&s, out, wanted, limit, count);

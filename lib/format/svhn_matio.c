@@ -1,6 +1,7 @@
 /* SVHN's arrays in MATLAB files of other kinds than libjem's own reader takes: 7.3 (HDF5) and
    big-endian ones, numbers of any type. Built with -Dmatio=enabled; the only file that includes
    matio.h and hdf5.h. */
+#include "base/gzip.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "format/svhn.h"
@@ -11,9 +12,6 @@
 
 /* Neither matio nor HDF5 promise to be called from several threads. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-/* Deflate makes at most so many bytes of one. */
-enum { MOST_INFLATION = 1032 };
 
 static double number(const matvar_t *v, int64_t i)
 {
@@ -53,7 +51,7 @@ static jem_status get_bytes(uint8_t **bytes, mat_t *mat, matvar_t *v, const char
         if (shape[i] < 0) shape[i] = v->dims[i] > INT32_MAX ? 0 : (int64_t)v->dims[i];
         fits = (int64_t)v->dims[i] == shape[i] && shape[i] > 0 && jem__multiply(n, shape[i], &n);
     }
-    if (!fits || n / MOST_INFLATION > file_size)
+    if (!fits || n / JEM__MOST_INFLATION > file_size)
         return jem__fail(JEM_ERROR_FORMAT, "%s: %s is not one array %s", path, v->name,
                          dimensions == 4 ? "X [32,32,3,n]" : "y [n,1]");
     if (Mat_VarReadDataAll(mat, v) || !v->data)

@@ -24,6 +24,7 @@ typedef struct jem__extra {
 
 /* A model's entries of metadata: a file has two more, format_version and checksum. */
 enum { JEM__MODEL_TEXTS = JEM__TEXT_LIMIT - 2 };
+int32_t jem__metadata_is_file(const char *key); /* one of the two */
 
 /* Settings that the file keeps as metadata of the same name: of architecture
    wide_resnet (1), network (2). Ends with a NULL name. */

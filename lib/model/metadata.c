@@ -88,6 +88,11 @@ jem_status jem__metadata_put(jem_model *model, const char *key, const char *valu
     return JEM_OK;
 }
 
+int32_t jem__metadata_is_file(const char *key)
+{
+    return strcmp(key, "format_version") == 0 || strcmp(key, "checksum") == 0;
+}
+
 void jem__metadata_drop(jem_model *model, const char *key)
 {
     int32_t found;
@@ -141,8 +146,7 @@ jem_status jem_model_metadata_set(jem_model *model, const char *key, const char 
         return jem__fail(JEM_ERROR_ARGUMENT,
                          "jem_model_metadata_set: key '%.40s...' is longer than %d bytes", key,
                          JEM__KEY_LIMIT);
-    int fixed = strcmp(key, "format") == 0 || strcmp(key, "format_version") == 0 ||
-                strcmp(key, "checksum") == 0;
+    int fixed = jem__metadata_is_file(key) || strcmp(key, "format") == 0;
     for (const jem__setting *s = jem__model_settings; s->name; s++) fixed |= !strcmp(key, s->name);
     if (fixed)
         return jem__fail(

@@ -167,8 +167,7 @@ static jem_status fill(jem_model *model, jem__safetensors *set, const char *file
     for (int64_t i = 0; i < jem__safetensors_metadata_count(set); i++) {
         const char *key, *value;
         jem__safetensors_metadata_at(set, i, &key, &value);
-        if (strcmp(key, "checksum") != 0 && strcmp(key, "format_version") != 0 &&
-            !jem__model_metadata(model, key))
+        if (!jem__metadata_is_file(key) && !jem__model_metadata(model, key))
             JEM__TRY(jem__metadata_put(model, key, value));
     }
     /* What is loaded can be saved, with the entries of libjem's own. */

@@ -105,8 +105,12 @@ START_TEST(claims_too_much)
     ck_assert(bytes[y] == 14); /* the tag of the next array */
     FAILS(JEM_ERROR_FORMAT, read_bytes(bytes, y), "no array y");
     bytes[124] = 0;
-    bytes[125] = 2; /* version 7.3 is HDF5; matio says otherwise what is wrong */
-    FAILS(JEM_ERROR_FORMAT, read_bytes(bytes, size), "test_32x32.mat");
+    bytes[125] = 2; /* version 7.3 is HDF5 */
+#ifdef JEM__MATIO
+    FAILS(JEM_ERROR_FORMAT, read_bytes(bytes, size), "holds no array X");
+#else
+    FAILS(JEM_ERROR_FORMAT, read_bytes(bytes, size), "not a little-endian MATLAB 5 file");
+#endif
     free(bytes);
 }
 END_TEST
